@@ -1,0 +1,162 @@
+package netstream
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+var processStart = time.Now()
+
+// sinceStart is the monotonic clock, at half the price of time.Now.
+func sinceStart() time.Duration { return time.Since(processStart) }
+
+// watch asks for op to be cut when ctx is done or timeout (if not 0) has passed. The returned function ends the
+// watch; it is nil when there is nothing to watch. A watch that fires late finds that the operation lives
+// another life, and does nothing.
+func (s *NetworkStream) watch(ctx context.Context, op *operation, timeout time.Duration) (stop func()) {
+	done := ctx.Done()
+	if done == nil && timeout == 0 {
+		return nil
+	}
+	tag := op.tag()
+	var stopContext func() bool
+	if done != nil {
+		stopContext = context.AfterFunc(ctx, func() { s.cut(op, tag, classify(ctx.Err())) })
+	}
+	var timer *time.Timer
+	if timeout > 0 {
+		timer = time.AfterFunc(timeout, func() { s.cut(op, tag, deadlineError()) })
+	}
+	return func() {
+		if stopContext != nil {
+			stopContext()
+		}
+		if timer != nil {
+			timer.Stop()
+		}
+	}
+}
+
+// waitBlocking waits for an operation of a blocking call and gives it back.
+func (s *NetworkStream) waitBlocking(ctx context.Context, op *operation, timeout time.Duration) error {
+	_, err := s.waitBlockingCount("write", ctx, op, timeout)
+	return err
+}
+
+func (s *NetworkStream) waitBlockingCount(name string, ctx context.Context, op *operation, timeout time.Duration) (int, error) {
+	n, err := op.outcome(s.watch(ctx, op, timeout))
+	return int(n), s.opError(name, err)
+}
+
+// outcome waits for an operation of a blocking call, ends its watch and gives it back.
+func (op *operation) outcome(stop func()) (int64, error) {
+	op.wait()
+	if stop != nil {
+		stop()
+	}
+	n, err := op.done, op.err
+	op.release(1)
+	return n, err
+}
+
+// cut asks for the operation to end with e. What has not started ends at once; what is in flight is asked to come
+// back, and its completion is the truth.
+func (s *NetworkStream) cut(op *operation, tag uint64, e error) {
+	s.mu.Lock()
+	w := op.word.Load()
+	if sameLife(w, tag) && w&opCompleted == 0 {
+		s.cutLocked(op, e)
+	}
+	s.unlock()
+}
+
+func (s *NetworkStream) cutLocked(op *operation, e error) {
+	q := s.queueOf(op)
+	switch {
+	case op.drain:
+		s.write.drains.remove(op)
+		s.finishLocked(q, op, &IOError{Err: e})
+	case op.inRoom:
+		s.leaveRoomLocked(op)
+		s.finishLocked(q, op, &IOError{Err: e})
+	case !q.startedLocked(op):
+		q.queued.remove(op)
+		s.endCutLocked(op, e)
+		s.serveDrainsLocked()
+	default:
+		op.cut, q.cutOne = e, true
+		s.askBackLocked(q)
+	}
+}
+
+// cutAllLocked ends everything of a direction with e: deadlines and Close.
+func (s *NetworkStream) cutAllLocked(q *opQueue, e error) {
+	for op := q.queued.popFront(); op != nil; op = q.queued.popFront() {
+		s.endCutLocked(op, e)
+	}
+	if q.busy {
+		q.cutAll = e
+		s.askBackLocked(q)
+	}
+	if q == &s.write.opQueue {
+		for op := s.write.room.head; op != nil; op = s.write.room.head {
+			s.leaveRoomLocked(op)
+			s.finishLocked(q, op, &IOError{Err: e})
+		}
+		s.serveDrainsLocked()
+	}
+}
+
+// applyCutsLocked ends what was in flight and is to stop. Only the owner of the direction calls it.
+func (s *NetworkStream) applyCutsLocked(q *opQueue) {
+	for op := q.inflight.head; op != nil; {
+		next, e := op.next, op.cut
+		if e == nil {
+			e = q.cutAll
+		}
+		if e != nil {
+			q.inflight.remove(op)
+			s.endCutLocked(op, e)
+		}
+		op = next
+	}
+	q.cutAll, q.cutOne = nil, false
+}
+
+func (s *NetworkStream) endCutLocked(op *operation, e error) {
+	if op.kind == kindWrite {
+		s.endWriteLocked(op, e)
+		return
+	}
+	s.finishLocked(&s.read, op, &IOError{N: op.done, Err: e})
+}
+
+// askBackLocked has the next unlock ask the transport to come back with what it has under way.
+func (s *NetworkStream) askBackLocked(q *opQueue) {
+	switch {
+	case !q.waiting: // the owner is in a call that does not wait, and looks when it is back
+	case q == &s.read:
+		s.todo |= todoCancelRead
+	default:
+		s.todo |= todoCancelWrite
+	}
+}
+
+func (s *NetworkStream) queueOf(op *operation) *opQueue {
+	if op.kind == kindRead {
+		return &s.read
+	}
+	return &s.write.opQueue
+}
+
+// wrapDisposed puts an ObjectDisposedError of a blocking call into the IOError that net.Conn's users get.
+func wrapDisposed(err error) error {
+	var disposed *ObjectDisposedError
+	if errors.As(err, &disposed) {
+		if _, bare := err.(*ObjectDisposedError); bare {
+			return &IOError{Err: err}
+		}
+	}
+	return err
+}

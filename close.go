@@ -1,0 +1,202 @@
+package netstream
+
+import (
+	"context"
+	"errors"
+	"runtime"
+	"time"
+)
+
+// Close closes the stream and aborts what is pending; a second Close does nothing and returns nil. Aborted
+// operations complete with a chain of [*ObjectDisposedError] and SocketError 995, their callbacks run, and End
+// still tells each outcome. Close waits for system calls in progress, never for callbacks, so a callback may
+// call it; wait for Done to know that all callbacks have returned.
+//
+// Nothing the kernel has accepted is lost by it: while the peer has not acknowledged everything, or input is
+// unread, the connection lingers in the background for up to 2 s. When a write was cut in the middle, or cut
+// by this very Close, the connection is reset instead, so that the peer cannot take half a message for whole.
+func (s *NetworkStream) Close() error { return s.CloseWithError(nil) }
+
+// CloseWithError is Close with a reason: aborted operations and [NetworkStream.Err] carry cause, for errors.Is and
+// errors.As. A nil cause is Close.
+func (s *NetworkStream) CloseWithError(cause error) error {
+	s.startClose(cause, false)
+	s.awaitReleased()
+	return nil
+}
+
+// startClose closes the stream without waiting for anything.
+func (s *NetworkStream) startClose(cause error, resetIfLost bool) {
+	s.mu.Lock()
+	if !s.closed {
+		s.closed = true
+		s.cause = cause
+		s.closedErr = disposedError("NetworkStream", cause)
+		s.resetIfLost = resetIfLost
+		if !s.socketClosed {
+			s.abortLocked(s.closedErr)
+		}
+	}
+	s.unlock()
+}
+
+// closeSocket closes the connection under the stream, which stays open.
+func (s *NetworkStream) closeSocket() {
+	s.mu.Lock()
+	if !s.closed && !s.socketClosed {
+		s.socketClosed = true
+		s.socketErr = disposedError("Socket", nil)
+		s.abortLocked(s.socketErr)
+	}
+	s.unlock()
+	s.awaitReleased()
+}
+
+// abortLocked asks everything under way to stop.
+func (s *NetworkStream) abortLocked(e error) {
+	s.read.deadline.stop()
+	s.write.deadline.stop()
+	s.cutAllLocked(&s.read, e)
+	s.cutAllLocked(&s.write.opQueue, e)
+}
+
+// awaitReleased waits until the connection has been given up.
+func (s *NetworkStream) awaitReleased() {
+	s.mu.Lock()
+	if s.released {
+		s.mu.Unlock()
+		return
+	}
+	if s.releasedCh == nil {
+		s.releasedCh = make(chan struct{})
+	}
+	ch := s.releasedCh
+	s.mu.Unlock()
+	<-ch
+}
+
+// CloseTimeout drains for up to d, then closes; it mirrors NetworkStream.Close(int), but does what the
+// documentation of that says. No write can be begun any more once it was called. It returns nil when
+// everything begun was accepted by the kernel. Otherwise the connection is reset, and the error is an
+// [*IOError] whose Unsent is the number of bytes that were not. 0 closes at once; a negative d waits
+// without limit.
+func (s *NetworkStream) CloseTimeout(d time.Duration) error {
+	s.mu.Lock()
+	closed := s.closed
+	s.mu.Unlock()
+	if closed {
+		return nil
+	}
+	ctx := context.Background()
+	if d >= 0 {
+		limited, cancel := context.WithTimeout(ctx, d)
+		defer cancel()
+		ctx = limited
+	}
+	r := s.closeDrained(ctx)
+	if r.err == nil && r.lost == 0 {
+		return nil
+	}
+	return s.opError("close", &IOError{Unsent: r.lost, Err: r.err})
+}
+
+// closeDrained lets everything begun go out until ctx is done, closes, and returns what was lost and why.
+func (s *NetworkStream) closeDrained(ctx context.Context) drained {
+	s.mu.Lock()
+	s.closing = true
+	s.mu.Unlock()
+	err := s.Drain(ctx)
+	s.startClose(nil, true)
+	s.awaitReleased()
+	s.mu.Lock()
+	lost := s.lost
+	s.mu.Unlock()
+	if lost == 0 && ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		return drained{} // the time was up, but nothing was left to send
+	}
+	var failure *IOError
+	if errors.As(err, &failure) {
+		err = failure.Err
+	}
+	if err == nil && lost > 0 {
+		err = errAborted
+	}
+	return drained{lost, err}
+}
+
+// CloseWrite shuts the writing half down behind everything begun so far: the peer reads all of it and then the
+// end. It does not wait. Later writes fail with SocketError Shutdown (10058). Errors: a closed or read-only
+// stream; errors.ErrUnsupported when the connection has no halves.
+func (s *NetworkStream) CloseWrite() error {
+	s.mu.Lock()
+	if err := s.writableLocked(); err != nil {
+		s.mu.Unlock()
+		return s.opError("close", wrapDisposed(err))
+	}
+	if !s.transport.canCloseWrite() {
+		s.mu.Unlock()
+		return s.opError("close", &IOError{Err: codeError(CodeOperationNotSupported, errors.ErrUnsupported)})
+	}
+	w := &s.write
+	w.finAsked = true
+	own := !w.busy && w.queued.empty()
+	if own {
+		w.busy = true
+	} else {
+		s.wantFlushLocked()
+	}
+	s.unlock()
+	if own {
+		s.resumeWrite(attempt{}) // nothing is ahead: the FIN goes out now
+	}
+	return nil
+}
+
+// endingLocked says how the connection is to be given up.
+func (s *NetworkStream) endingLocked() ending {
+	switch {
+	case s.write.torn != nil, s.resetIfLost && s.lost > 0:
+		return endReset
+	case s.config.LeaveOpen && !s.socketClosed:
+		return endKeep
+	}
+	return endOrderly
+}
+
+// noteDeadLocked latches the first hard failure of the connection, whichever direction saw it: the kernel
+// reports a reset once per socket, to whichever call comes first. A broken pipe says nothing about the inbound
+// side, where the peer's last words and a clean end may still wait.
+func (s *NetworkStream) noteDeadLocked(err error) {
+	var e *SocketError
+	if !errors.As(err, &e) || e.cause != nil {
+		return
+	}
+	switch e.Code {
+	case CodeConnectionReset, CodeConnectionAborted, CodeTimedOut, CodeHostUnreachable, CodeNetworkUnreachable,
+		CodeNetworkDown, CodeNetworkReset, CodeHostDown:
+		s.deadIn = true
+	case CodeShutdown:
+	default:
+		return
+	}
+	if s.dead == nil {
+		s.dead = e
+	}
+}
+
+// mustHoldEOF reports whether an end of stream must not be believed yet. A write in a system call at this moment
+// may be about to report the reset that makes a read return 0 (the kernel hands the error to one of them). It
+// does so at once, since the connection is dead: the caller tries again.
+func (s *NetworkStream) mustHoldEOF() bool {
+	s.mu.Lock()
+	w, t := &s.write, s.transport
+	inCall := w.busy && !w.parked && !(w.waiting && t.keeps() == 0) && !w.finSent
+	s.mu.Unlock()
+	if !inCall || !t.sawReset() {
+		return false
+	}
+	runtime.Gosched()
+	return true
+}
+
+var errClosing = &InvalidOperationError{Message: "the stream is being closed"}

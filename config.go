@@ -1,0 +1,158 @@
+package netstream
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+)
+
+// Access says which directions of a connection a stream may use; it mirrors .NET's FileAccess.
+type Access int
+
+const (
+	// AccessReadWrite allows both directions; it is the zero value.
+	AccessReadWrite Access = iota
+	// AccessRead allows reading only: every write is an [*InvalidOperationError].
+	AccessRead
+	// AccessWrite allows writing only: every read is an [*InvalidOperationError].
+	AccessWrite
+)
+
+// Overflow says what a Begin of a write does when the queue is full.
+type Overflow int
+
+const (
+	// OverflowFail makes Begin return [ErrQueueFull]; nothing was lent, nothing changed. The zero value.
+	OverflowFail Overflow = iota
+	// OverflowDropOldest completes queued writes that have not started with [ErrDropped], oldest first,
+	// until the new one fits. Begin returns ErrQueueFull when dropping all of them would not make room.
+	OverflowDropOldest
+	// OverflowClose makes Begin return ErrQueueFull and closes the stream with that cause: the slow
+	// consumer is disconnected.
+	OverflowClose
+)
+
+// SendMode says who makes the first attempt to send a write.
+type SendMode int
+
+const (
+	// SendNow lets the goroutine that calls Begin send when nothing is ahead: the lowest latency. The zero value.
+	SendNow SendMode = iota
+	// SendDeferred always hands the write to the stream's loop. Begin then makes no system call, which
+	// suits fan-out: many streams, each with several messages gathered into one send.
+	SendDeferred
+)
+
+// Engine names a way of moving bytes.
+type Engine int
+
+const (
+	// EngineAuto picks: on Linux a TCP or Unix connection starts portable and moves to epoll at its first
+	// asynchronous operation that has to wait; everything else is portable. The zero value.
+	EngineAuto Engine = iota
+	// EngineEpoll is Linux's readiness engine for TCP and Unix sockets: no goroutine per connection. Where it
+	// cannot be had, construction fails with an error that wraps [errors.ErrUnsupported].
+	EngineEpoll
+	// EnginePortable works over any net.Conn on any system, with a goroutine only while something waits.
+	EnginePortable
+)
+
+// String returns the engine's name in lower case.
+func (e Engine) String() string {
+	switch e {
+	case EngineAuto:
+		return "auto"
+	case EngineEpoll:
+		return "epoll"
+	case EnginePortable:
+		return "portable"
+	}
+	return fmt.Sprintf("Engine(%d)", int(e))
+}
+
+// Limits that hold when a Config leaves them zero.
+const (
+	// DefaultMaxPendingBytes bounds the begun and unfinished writes of one stream: 64 MiB.
+	DefaultMaxPendingBytes = 64 << 20
+	// DefaultMaxPendingWrites bounds their number: 65,536.
+	DefaultMaxPendingWrites = 1 << 16
+)
+
+// Config holds the choices for a stream. A nil *Config and the zero value work. It is copied at
+// construction; changing it afterwards has no effect.
+type Config struct {
+	// Access limits the directions. Zero: both.
+	Access Access
+
+	// LeaveOpen makes Close give the connection back to the caller, open (.NET's ownsSocket: false). Only
+	// [New] takes it. A connection whose last write was cut is reset all the same. Zero: Close closes it.
+	LeaveOpen bool
+
+	// MaxPendingBytes bounds the bytes of begun writes whose callback has not started (or which have not
+	// completed, when they have none). Zero: 64 MiB. -1: no limit.
+	MaxPendingBytes int64
+
+	// MaxPendingWrites bounds the number of such writes. Zero: 65,536. -1: no limit.
+	MaxPendingWrites int
+
+	// Overflow is what Begin does at a limit. Zero: it fails with ErrQueueFull.
+	Overflow Overflow
+
+	// Send is who sends first. Zero: the caller, when nothing is ahead.
+	Send SendMode
+
+	// Engine is how bytes move. Zero: chosen per connection. An explicit choice never falls back.
+	Engine Engine
+
+	// Group is the group the stream joins. Nil: none.
+	Group *Group
+
+	// Logger receives the few things no caller can be told, such as an accept that is retried because the
+	// process is out of descriptors. Nil: slog.Default() at the time of logging.
+	Logger *slog.Logger
+}
+
+// withDefaults returns a checked copy with the zeros filled in.
+func (c *Config) withDefaults() (Config, error) {
+	var out Config
+	if c != nil {
+		out = *c
+	}
+	if out.MaxPendingBytes == 0 {
+		out.MaxPendingBytes = DefaultMaxPendingBytes
+	}
+	if out.MaxPendingWrites == 0 {
+		out.MaxPendingWrites = DefaultMaxPendingWrites
+	}
+	return out, out.check()
+}
+
+func (c *Config) check() error {
+	switch {
+	case c.MaxPendingBytes < -1:
+		return &ArgumentOutOfRangeError{ParamName: "MaxPendingBytes", ActualValue: c.MaxPendingBytes}
+	case c.MaxPendingWrites < -1:
+		return &ArgumentOutOfRangeError{ParamName: "MaxPendingWrites", ActualValue: c.MaxPendingWrites}
+	case c.Access < AccessReadWrite || c.Access > AccessWrite:
+		return &ArgumentOutOfRangeError{ParamName: "Access", ActualValue: c.Access}
+	case c.Overflow < OverflowFail || c.Overflow > OverflowClose:
+		return &ArgumentOutOfRangeError{ParamName: "Overflow", ActualValue: c.Overflow}
+	case c.Send < SendNow || c.Send > SendDeferred:
+		return &ArgumentOutOfRangeError{ParamName: "Send", ActualValue: c.Send}
+	case c.Engine < EngineAuto || c.Engine > EnginePortable:
+		return &ArgumentOutOfRangeError{ParamName: "Engine", ActualValue: c.Engine}
+	}
+	return nil
+}
+
+func (c *Config) logger() *slog.Logger {
+	if c.Logger != nil {
+		return c.Logger
+	}
+	return slog.Default()
+}
+
+// errEngine says that an engine asked for by name cannot be had, and why.
+func errEngine(e Engine, why string) error {
+	return fmt.Errorf("netstream: engine %s: %s: %w", e, why, errors.ErrUnsupported)
+}

@@ -1,0 +1,84 @@
+package netstream
+
+import (
+	"context"
+	"net"
+)
+
+// Dial connects to a TCP or Unix address and returns the stream; network and address are those of net.Dial, ctx
+// bounds the connecting only. Errors are net.OpErrors around an [*IOError] around a [*SocketError].
+func Dial(ctx context.Context, network, address string, cfg *Config) (*NetworkStream, error) {
+	c, err := dialConfig(ctx, network, cfg)
+	if err != nil {
+		return nil, err
+	}
+	return dial(ctx, network, address, c, false)
+}
+
+func dialConfig(ctx context.Context, network string, cfg *Config) (Config, error) {
+	if ctx == nil {
+		return Config{}, &ArgumentNullError{ParamName: "ctx"}
+	}
+	if err := checkNetwork("dial", network); err != nil {
+		return Config{}, err
+	}
+	return listenConfig(cfg)
+}
+
+func dial(ctx context.Context, network, address string, c Config, onLoop bool) (*NetworkStream, error) {
+	var dialer net.Dialer
+	conn, err := dialer.DialContext(ctx, network, address)
+	if err != nil {
+		if ctxErr := ctx.Err(); ctxErr != nil {
+			return nil, dialError(network, err, &IOError{Err: classify(ctxErr)})
+		}
+		return nil, wrapOpError("dial", err)
+	}
+	s, err := newStream(conn, c, onLoop)
+	if err != nil {
+		conn.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// dialError keeps the addresses net has found and says what ended the attempt.
+func dialError(network string, err error, why error) error {
+	out := &net.OpError{Op: "dial", Net: network, Err: why}
+	if inner, ok := err.(*net.OpError); ok {
+		out.Source, out.Addr = inner.Source, inner.Addr
+	}
+	return out
+}
+
+// connectOwner names BeginConnect in results: connects belong to no object.
+var connectOwner owner
+
+// BeginConnect begins to connect and returns at once; it mirrors TcpClient.BeginConnect. ctx bounds the
+// connecting; cancelling it completes the operation with ctx's error. The stream is made for asynchronous use:
+// with EngineAuto it starts on the loop. Errors of Begin: arguments and networks without streams; everything
+// else is told by [EndConnect].
+func BeginConnect(ctx context.Context, network, address string, cfg *Config, callback AsyncCallback, state any) (AsyncResult, error) {
+	c, err := dialConfig(ctx, network, cfg)
+	if err != nil {
+		return AsyncResult{}, err
+	}
+	op := newOperation(&connectOwner, kindConnect, callback, state, 2)
+	result := op.result()
+	go func() {
+		op.accepted, op.err = dial(ctx, network, address, c, true)
+		op.complete()
+		op.release(1) // the result was taken above; only the End that is still to come holds it
+		if callback != nil {
+			callback(result)
+		}
+	}()
+	return result, nil
+}
+
+// EndConnect waits for the connect that ar stands for and returns its stream; it mirrors TcpClient.EndConnect. Call
+// it exactly once for each BeginConnect.
+func EndConnect(ar AsyncResult) (*NetworkStream, error) {
+	_, s, err := ar.end(&connectOwner, kindConnect)
+	return s, err
+}

@@ -1,0 +1,259 @@
+package netstream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"sync"
+	"sync/atomic"
+	"weak"
+)
+
+// Group is a set of streams and listeners that stop together and may share limits. The zero value works. Name
+// it in a Config; streams join when they are made, also those a Listener of the group accepts, and leave
+// when they are done. A Group must not be copied after first use.
+type Group struct {
+	// MaxPendingBytes and MaxPendingWrites bound the pending writes of all streams together, besides the limits
+	// of each. Zero: none. Set them before use.
+	MaxPendingBytes  int64
+	MaxPendingWrites int
+
+	pendingBytes, pendingWrites atomic.Int64
+	wanted                      atomic.Bool // some stream waits for the group's room
+	serving                     atomic.Bool // a goroutine is about to look who can be let in
+
+	// mu guards what follows. It is locked with a stream's mu held at times, never the other way round.
+	mu        sync.Mutex
+	stopped   bool
+	streams   map[weak.Pointer[NetworkStream]]struct{} // weak: a stream that is forgotten open can be collected
+	listeners map[*Listener]struct{}
+	waiting   map[*NetworkStream]struct{}
+	past      Stats // sums of the streams that have left
+}
+
+var errGroupStopped = &InvalidOperationError{Message: "the group was shut down"}
+
+func (g *Group) join(s *NetworkStream) error {
+	if g == nil {
+		return nil
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.stopped {
+		return errGroupStopped
+	}
+	if g.streams == nil {
+		g.streams = make(map[weak.Pointer[NetworkStream]]struct{})
+	}
+	g.streams[weak.Make(s)] = struct{}{}
+	return nil
+}
+
+// leave takes a stream out that never came to life.
+func (g *Group) leave(s *NetworkStream) {
+	if g == nil {
+		return
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	delete(g.streams, weak.Make(s))
+}
+
+// remove takes a finished stream out and keeps its sums.
+func (g *Group) remove(s *NetworkStream) {
+	st := s.Stats()
+	st.Streams = 0
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	delete(g.streams, weak.Make(s))
+	g.past.add(st)
+}
+
+func (g *Group) joinListener(l *Listener) error {
+	if g == nil {
+		return nil
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.stopped {
+		return errGroupStopped
+	}
+	if g.listeners == nil {
+		g.listeners = make(map[*Listener]struct{})
+	}
+	g.listeners[l] = struct{}{}
+	return nil
+}
+
+func (g *Group) leaveListener(l *Listener) {
+	if g == nil {
+		return
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	delete(g.listeners, l)
+}
+
+// snapshot returns the streams that are in the group now, and forgets those that were collected.
+func (g *Group) snapshot() []*NetworkStream {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	streams := make([]*NetworkStream, 0, len(g.streams))
+	for w := range g.streams {
+		if s := w.Value(); s != nil {
+			streams = append(streams, s)
+		} else {
+			delete(g.streams, w)
+		}
+	}
+	return streams
+}
+
+// Streams returns the streams that are in the group at the time of the call, in no order.
+func (g *Group) Streams() iter.Seq[*NetworkStream] {
+	streams := g.snapshot()
+	return func(yield func(*NetworkStream) bool) {
+		for _, s := range streams {
+			if !yield(s) {
+				return
+			}
+		}
+	}
+}
+
+// Stats returns the sums over all streams the group has had. Streams is the number of those still in it.
+func (g *Group) Stats() Stats {
+	streams := g.snapshot()
+	g.mu.Lock()
+	sum := g.past
+	g.mu.Unlock()
+	for _, s := range streams {
+		sum.add(s.Stats())
+	}
+	return sum
+}
+
+// Shutdown closes the group's listeners, lets every stream send what was begun, and closes it. Streams that have
+// not finished when ctx is done are cut. No stream can join any more. It returns nil when nothing was lost,
+// else an [*IOError] whose Unsent is the number of bytes that were begun and not accepted by the kernel, and
+// which matches ctx.Err when that was the reason.
+func (g *Group) Shutdown(ctx context.Context) error {
+	g.mu.Lock()
+	g.stopped = true
+	listeners := make([]*Listener, 0, len(g.listeners))
+	for l := range g.listeners {
+		listeners = append(listeners, l)
+	}
+	g.mu.Unlock()
+	for _, l := range listeners {
+		l.Close()
+	}
+	streams := g.snapshot()
+	var wg sync.WaitGroup
+	results := make([]drained, len(streams))
+	for i, s := range streams {
+		wg.Go(func() { results[i] = s.closeDrained(ctx) })
+	}
+	wg.Wait()
+	return shutdownResult(results)
+}
+
+// drained is how the orderly end of one stream went.
+type drained struct {
+	lost int64
+	err  error
+}
+
+func shutdownResult(results []drained) error {
+	var lost int64
+	var first error
+	cut := 0
+	for _, r := range results {
+		lost += r.lost
+		if r.err != nil || r.lost > 0 {
+			cut++
+			if first == nil {
+				first = r.err
+			}
+		}
+	}
+	if cut == 0 {
+		return nil
+	}
+	var failure *IOError
+	if errors.As(first, &failure) {
+		first = failure.Err
+	}
+	return &IOError{Unsent: lost, Err: fmt.Errorf("%d of %d streams lost writes, %d bytes in all: %w", cut, len(results), lost, first)}
+}
+
+// charge counts a write of that size if it fits. One larger than the limit fits when nothing is pending.
+func (g *Group) charge(size int64) bool {
+	bytes, writes := g.pendingBytes.Add(size), g.pendingWrites.Add(1)
+	if g.within(bytes, writes) {
+		return true
+	}
+	g.pendingBytes.Add(-size)
+	g.pendingWrites.Add(-1)
+	return false
+}
+
+func (g *Group) force(size int64) {
+	g.pendingBytes.Add(size)
+	g.pendingWrites.Add(1)
+}
+
+func (g *Group) fits(size int64) bool {
+	return g.within(g.pendingBytes.Load()+size, g.pendingWrites.Load()+1)
+}
+
+func (g *Group) within(bytes, writes int64) bool {
+	if writes <= 1 {
+		return true
+	}
+	return (g.MaxPendingBytes <= 0 || bytes <= g.MaxPendingBytes) &&
+		(g.MaxPendingWrites <= 0 || writes <= int64(g.MaxPendingWrites))
+}
+
+// discharge takes a write off the count. Whoever waits on another stream of the group is let in by a goroutine,
+// because the caller may hold its own stream's mu.
+func (g *Group) discharge(size int64) {
+	g.pendingBytes.Add(-size)
+	g.pendingWrites.Add(-1)
+	if g.wanted.Load() && g.serving.CompareAndSwap(false, true) {
+		go g.serve()
+	}
+}
+
+func (g *Group) serve() {
+	g.serving.Store(false) // before the look: who gives room from here on starts another
+	g.mu.Lock()
+	waiting := make([]*NetworkStream, 0, len(g.waiting))
+	for s := range g.waiting {
+		waiting = append(waiting, s)
+	}
+	g.mu.Unlock()
+	for _, s := range waiting {
+		s.mu.Lock()
+		s.serveRoomLocked()
+		s.unlock()
+	}
+}
+
+func (g *Group) want(s *NetworkStream) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.waiting == nil {
+		g.waiting = make(map[*NetworkStream]struct{})
+	}
+	g.waiting[s] = struct{}{}
+	g.wanted.Store(true)
+}
+
+func (g *Group) unwant(s *NetworkStream) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	delete(g.waiting, s)
+	g.wanted.Store(len(g.waiting) > 0)
+}

@@ -1,0 +1,182 @@
+package loop
+
+import (
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/seed-9ac8cf60/netstream/internal/sys"
+)
+
+// testLoop is a loop with a watchdog of its own; its poller ends with the test.
+func testLoop(t testing.TB, batch int) *Loop {
+	t.Helper()
+	dog := new(watchdog)
+	l, err := newLoop(dog, batch)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dog.loops = []*Loop{l}
+	l.begin()
+	t.Cleanup(func() { retire(t, l) })
+	return l
+}
+
+// retire takes the poll role from the poller while it is away because of an
+// event, so that it ends.
+func retire(t testing.TB, l *Loop) {
+	s, peer := pair(t, l)
+	done := make(chan struct{})
+	arm(t, s, func() {
+		l.mu.Lock()
+		l.poller, l.away = nil, false
+		l.mu.Unlock()
+		close(done)
+	})
+	write(t, peer, "x")
+	wait(t, done, "the poller's end")
+	// It has left Read, so this waits for nothing.
+	l.file.Close()
+}
+
+// pair returns a socket of l and the descriptor of its peer.
+func pair(t testing.TB, l *Loop) (*Socket, int) {
+	t.Helper()
+	fds := socketpair(t)
+	s, err := l.Add(fds[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Remove)
+	return s, fds[1]
+}
+
+func socketpair(t testing.TB) [2]int {
+	t.Helper()
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Close(fds[0]); unix.Close(fds[1]) })
+	return fds
+}
+
+// tcpPair returns both ends of a loopback TCP connection, non-blocking.
+func tcpPair(t testing.TB) (a, b int) {
+	t.Helper()
+	check := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	ln, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	check(err)
+	defer unix.Close(ln)
+	check(unix.Bind(ln, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}))
+	check(unix.Listen(ln, 1))
+	addr, err := unix.Getsockname(ln)
+	check(err)
+	a, err = unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	check(err)
+	check(unix.Connect(a, addr))
+	b, _, err = unix.Accept4(ln, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
+	check(err)
+	check(unix.SetNonblock(a, true))
+	t.Cleanup(func() { unix.Close(a); unix.Close(b) })
+	return a, b
+}
+
+func write(t testing.TB, fd int, text string) {
+	t.Helper()
+	if _, errno := sys.Send(fd, []byte(text)); errno != 0 {
+		t.Fatalf("send: %v", errno)
+	}
+}
+
+// onRead and onWrite are Waiters of one direction.
+type onRead func()
+
+func (f onRead) ReadReady() { f() }
+func (onRead) WriteReady()  { panic("WriteReady of a reader") }
+
+type onWrite func()
+
+func (onWrite) ReadReady()    { panic("ReadReady of a writer") }
+func (f onWrite) WriteReady() { f() }
+
+// arm waits for an empty socket to become readable and then calls f.
+func arm(t testing.TB, s *Socket, f func()) {
+	t.Helper()
+	for {
+		tick, _ := s.Readable()
+		if _, errno := sys.Peek(s.FD(), make([]byte, 1)); errno != unix.EAGAIN {
+			t.Fatalf("socket to wait for is not empty: %v", errno)
+		}
+		if s.AwaitRead(tick, onRead(f)) {
+			return
+		}
+	}
+}
+
+type job func()
+
+func (f job) Run() { f() }
+
+func post(l *Loop, f func()) { l.Post(&Task{Runner: job(f)}) }
+
+const patienceOfTests = 10 * time.Second
+
+func wait(t testing.TB, done <-chan struct{}, what string) {
+	t.Helper()
+	select {
+	case <-done:
+	case <-time.After(patienceOfTests):
+		buf := make([]byte, 1<<20)
+		t.Fatalf("no %s\n%s", what, buf[:runtime.Stack(buf, true)])
+	}
+}
+
+func waitGroup(t testing.TB, wg *sync.WaitGroup, what string) {
+	t.Helper()
+	done := make(chan struct{})
+	go func() { wg.Wait(); close(done) }()
+	wait(t, done, what)
+}
+
+func eventually(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	for end := time.Now().Add(patienceOfTests); !ok(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			buf := make([]byte, 1<<20)
+			t.Fatalf("never: %s\n%s", what, buf[:runtime.Stack(buf, true)])
+		}
+	}
+}
+
+// goroutines counts the goroutines with function name in their stack.
+func goroutines(name string) int {
+	buf := make([]byte, 1<<22)
+	n := 0
+	for _, g := range strings.Split(string(buf[:runtime.Stack(buf, true)]), "\n\n") {
+		if strings.Contains(g, name) {
+			n++
+		}
+	}
+	return n
+}
+
+// exactly fails the test if n is not want after a moment's grace for excess.
+func exactly(t testing.TB, n *atomic.Int64, want int64, what string) {
+	t.Helper()
+	eventually(t, what, func() bool { return n.Load() >= want })
+	time.Sleep(5 * time.Millisecond)
+	if got := n.Load(); got != want {
+		t.Fatalf("%s: %d times, want %d", what, got, want)
+	}
+}

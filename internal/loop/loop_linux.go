@@ -1,0 +1,203 @@
+package loop
+
+import (
+	"os"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"syscall"
+
+	"github.com/seed-9ac8cf60/netstream/internal/sys"
+)
+
+// eventBatch is how many events one harvest asks for: 4 KiB of them. Larger
+// harvests save little and make the first task wait longer.
+const eventBatch = 256
+
+// A Loop is an epoll descriptor, a queue of tasks, and the goroutines that
+// serve them.
+type Loop struct {
+	epfd  int             // constant
+	file  *os.File        // constant: owns epfd, registered with the runtime's poller
+	conn  syscall.RawConn // constant: of file
+	batch int             // constant: events asked for per harvest
+	dog   *watchdog       // constant
+
+	table table // has its own lock, never taken together with mu
+
+	mu         sync.Mutex // a leaf: nothing is called under it
+	head, tail *Task      // the queue, oldest first
+	queued     int        // its length
+
+	// Run permits: a worker may take tasks while its permit equals epoch.
+	epoch     uint32 // never 0, which is "no permit"
+	permits   int    // workers that hold the current epoch
+	unstarted int    // goroutines started for the queue that have not come to run yet
+	burst     int    // permits given out at the last rescue, see rescueLocked
+
+	// The poll role: its holder parks on epfd. It is away between a harvest
+	// and the next; only then may the role be taken from it.
+	poller *worker
+	away   bool
+	since  uint32 // the watchdog's tick when it went away
+}
+
+// pool is what Pick hands out.
+var pool struct {
+	once  sync.Once
+	loops []*Loop // constant after once
+	err   error   // constant after once
+	next  atomic.Uint32
+}
+
+// Pick returns one of the process's loops, in turn. The first call starts
+// them, as many as GOMAXPROCS is then. If epoll cannot be had it returns the
+// same error every time.
+func Pick() (*Loop, error) {
+	pool.once.Do(func() { pool.loops, pool.err = start(runtime.GOMAXPROCS(0)) })
+	if pool.err != nil {
+		return nil, pool.err
+	}
+	return pool.loops[pool.next.Add(1)%uint32(len(pool.loops))], nil
+}
+
+// start makes n loops under one watchdog, or none.
+func start(n int) ([]*Loop, error) {
+	dog := new(watchdog)
+	loops := make([]*Loop, 0, n)
+	for range n {
+		l, err := newLoop(dog, eventBatch)
+		if err != nil {
+			for _, l := range loops {
+				l.file.Close()
+			}
+			return nil, err
+		}
+		loops = append(loops, l)
+	}
+	dog.loops = loops
+	for _, l := range loops {
+		l.begin()
+	}
+	return loops, nil
+}
+
+// newLoop makes a loop without goroutines.
+func newLoop(dog *watchdog, batch int) (*Loop, error) {
+	epfd, errno := sys.EpollCreate()
+	if errno != 0 {
+		return nil, os.NewSyscallError("epoll_create1", errno)
+	}
+	// os.NewFile registers a descriptor with the runtime's poller only if it
+	// finds it in non-blocking mode (os/file_unix.go, kindNonBlock).
+	if errno := sys.SetNonblock(epfd); errno != 0 {
+		sys.Close(epfd)
+		return nil, os.NewSyscallError("fcntl", errno)
+	}
+	file := os.NewFile(uintptr(epfd), "netstream-epoll")
+	conn, err := file.SyscallConn()
+	if err != nil {
+		file.Close()
+		return nil, err
+	}
+	return &Loop{epfd: epfd, file: file, conn: conn, batch: batch, dog: dog, epoch: 1}, nil
+}
+
+// begin starts the poller.
+func (l *Loop) begin() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.startPollerLocked()
+}
+
+// Post queues t behind the tasks that are queued already. It may be called
+// from any goroutine, never waits and never runs t itself. If nobody runs this
+// loop's tasks it starts a goroutine that does.
+func (l *Loop) Post(t *Task) {
+	l.mu.Lock()
+	t.next = nil
+	t.stamp = l.dog.now()
+	if l.head == nil {
+		l.head = t
+	} else {
+		l.tail.next = t
+	}
+	l.tail = t
+	l.queued++
+	if l.permits == 0 {
+		l.startRunnersLocked(1)
+	}
+	l.mu.Unlock()
+	l.dog.wake()
+}
+
+// next takes the oldest task for w. Without a task: poll tells w to harvest
+// before it runs more, otherwise w has no permit any more, either because it
+// was lost or because the queue is empty and it was given back.
+func (l *Loop) next(w *worker) (t *Task, poll bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	w.startedLocked()
+	switch {
+	case w.permit != l.epoch:
+		w.permit = 0
+		return nil, false
+	case l.head == nil:
+		w.permit = 0
+		l.permits--
+		l.burst = 0
+		return nil, false
+	case w.turn == 0: // what was queued when the turn began has been run
+		w.turn = -1
+		if l.poller == w {
+			l.since = l.dog.now()
+		}
+		return nil, true
+	case w.turn < 0:
+		w.turn = l.queued
+	}
+	w.turn--
+	t = l.head
+	l.head, t.next = t.next, nil
+	if l.head == nil {
+		l.tail = nil
+	}
+	l.queued--
+	return t, false
+}
+
+// grantLocked gives w a run permit.
+func (l *Loop) grantLocked(w *worker) {
+	w.permit, w.turn = l.epoch, -1
+	l.permits++
+}
+
+// startRunnersLocked starts n goroutines with run permits.
+func (l *Loop) startRunnersLocked(n int) {
+	for range n {
+		w := newWorker(l)
+		l.grantLocked(w)
+		w.unstarted = true
+		l.unstarted++
+		go w.body()
+	}
+}
+
+// startPollerLocked gives the poll role to a fresh goroutine.
+func (l *Loop) startPollerLocked() {
+	l.poller, l.away = newWorker(l), false
+	go l.pollLoop(l.poller)
+}
+
+// revokeLocked takes w's permit, if it has one that is still good, and sees to
+// it that somebody runs what is queued.
+func (l *Loop) revokeLocked(w *worker) {
+	if w.permit != l.epoch {
+		return
+	}
+	w.permit = 0
+	l.permits--
+	if l.head != nil && l.permits == 0 {
+		l.startRunnersLocked(1)
+	}
+}

@@ -1,0 +1,188 @@
+package loop
+
+import (
+	"sync"
+
+	"github.com/seed-9ac8cf60/netstream/internal/sys"
+)
+
+// worker is one goroutine of a loop, with the roles it holds.
+type worker struct {
+	loop *Loop  // constant while in use
+	body func() // constant: runLoop; a go statement with arguments allocates
+
+	// Guarded by loop.mu.
+	permit    uint32 // the epoch of its run permit, 0 for none
+	unstarted bool   // it is counted in loop.unstarted
+	turn      int    // tasks to run before the next harvest; -1: to be set
+
+	// Used by its goroutine only.
+	events  []sys.EpollEvent
+	sockets []*Socket // scratch of dispatch; nil pointers between harvests
+	clean   bool      // it ends of its own accord
+}
+
+// workerPool spares a Post that starts a goroutine the allocations.
+var workerPool = sync.Pool{New: func() any { return new(worker) }}
+
+func newWorker(l *Loop) *worker {
+	w := workerPool.Get().(*worker)
+	if w.body == nil {
+		w.body = w.runLoop
+	}
+	w.loop = l
+	return w
+}
+
+// recycle puts w back. It holds no role any more, so nobody else knows it.
+func (w *worker) recycle() {
+	if cap(w.events) > w.loop.batch {
+		w.events, w.sockets = nil, nil // grown for a rare flood
+	}
+	w.loop, w.clean = nil, false
+	workerPool.Put(w)
+}
+
+// startedLocked notes that the goroutine is running.
+func (w *worker) startedLocked() {
+	if w.unstarted {
+		w.unstarted = false
+		w.loop.unstarted--
+	}
+}
+
+// runLoop is a goroutine that runs tasks until the queue is empty or its
+// permit is lost.
+func (w *worker) runLoop() {
+	defer w.leave()
+	w.run()
+	w.clean = true
+}
+
+// pollLoop is the goroutine that parks on the epoll descriptor, and runs the
+// tasks that its events lead to unless another one is at it already. It ends
+// only when it lost the poll role.
+func (l *Loop) pollLoop(w *worker) {
+	defer w.leave()
+	n := 0
+	harvest := func(uintptr) bool {
+		n = w.harvest(0)
+		return n != 0 // 0 is fewer than asked for: only then it may park
+	}
+	w.reserve()
+	for {
+		// Nothing but the harvest happens inside Read, which holds the file's
+		// lock: a waiter stuck in there could not be relieved.
+		if err := l.conn.Read(harvest); err != nil {
+			panic("loop: epoll descriptor: " + err.Error())
+		}
+		l.depart(w)
+		w.dispatch(w.events[:n])
+		w.run()
+		if !l.arrive(w) {
+			w.clean = true
+			return
+		}
+	}
+}
+
+// depart notes that the poller has left the epoll descriptor, and takes the
+// run permit if it is free, so that what its events post just queues up.
+func (l *Loop) depart(w *worker) {
+	l.mu.Lock()
+	l.away, l.since = true, l.dog.now()
+	if l.permits == 0 {
+		l.grantLocked(w)
+	}
+	l.mu.Unlock()
+	l.dog.wake()
+}
+
+// arrive notes that w is about to park; false if it is the poller no more.
+func (l *Loop) arrive(w *worker) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.poller != w {
+		return false
+	}
+	l.away = false
+	return true
+}
+
+// leave ends a worker's goroutine. If a task ended it by runtime.Goexit, or by
+// a panic, the roles it held go to fresh goroutines.
+func (w *worker) leave() {
+	if w.clean {
+		w.recycle()
+		return
+	}
+	l := w.loop
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	w.startedLocked()
+	l.revokeLocked(w)
+	if l.poller == w {
+		l.startPollerLocked()
+	}
+}
+
+// run takes tasks while it may. After those that were queued when a turn began
+// it looks for new events, so that sockets do not starve behind tasks that
+// post tasks.
+func (w *worker) run() {
+	for {
+		t, poll := w.loop.next(w)
+		switch {
+		case poll:
+			w.dispatch(w.harvestAll())
+		case t == nil:
+			return
+		default:
+			t.Runner.Run()
+		}
+	}
+}
+
+// reserve makes room for one harvest.
+func (w *worker) reserve() {
+	if len(w.events) < w.loop.batch {
+		w.events = make([]sys.EpollEvent, w.loop.batch)
+	}
+}
+
+// harvest fills w.events from index at and returns how many events came.
+func (w *worker) harvest(at int) int {
+	n, errno := sys.EpollWait(w.loop.epfd, w.events[at:])
+	if errno != 0 {
+		panic("loop: epoll_wait: " + errno.Error())
+	}
+	return n
+}
+
+// harvestAll takes every event there is, without parking. It leaves none
+// behind because the poller may be parked: for events that stay in the kernel's
+// list after a full harvest it would not be woken.
+func (w *worker) harvestAll() []sys.EpollEvent {
+	w.reserve()
+	for at := 0; ; {
+		at += w.harvest(at)
+		if at < len(w.events) {
+			return w.events[:at]
+		}
+		w.events = append(w.events, make([]sys.EpollEvent, len(w.events))...)
+	}
+}
+
+// dispatch turns events into state and Waiter calls.
+func (w *worker) dispatch(events []sys.EpollEvent) {
+	if len(events) == 0 {
+		return
+	}
+	w.sockets = w.loop.table.resolve(w.sockets[:0], events)
+	for i, s := range w.sockets {
+		if s != nil {
+			w.sockets[i] = nil // nothing idle keeps a socket alive
+			s.deliver(events[i].Events())
+		}
+	}
+}

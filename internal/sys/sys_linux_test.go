@@ -1,0 +1,159 @@
+package sys
+
+import (
+	"net"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+func TestUnackedCountsWhatThePeerHasNotTaken(t *testing.T) {
+	a, b := tcpPair(t)
+	n := fill(t, a)
+	left, errno := Unacked(a)
+	if errno != 0 || left <= 0 || left > n {
+		t.Fatalf("unacked: %d of %d, %v", left, n, errno)
+	}
+	recvAll(t, b, n)
+	for end := time.Now().Add(5 * time.Second); left > 0 && time.Now().Before(end); {
+		time.Sleep(time.Millisecond)
+		left, _ = Unacked(a)
+	}
+	if left != 0 {
+		t.Errorf("unacked after all was read: %d", left)
+	}
+}
+
+func TestTCPState(t *testing.T) {
+	a, b := tcpPair(t)
+	if s, errno := TCPState(a); s != 1 || errno != 0 { // TCP_ESTABLISHED
+		t.Errorf("state %d, %v", s, errno)
+	}
+	ok(t, "linger", SetLingerReset(b))
+	unix.Close(b)
+	time.Sleep(20 * time.Millisecond)
+	if s, errno := TCPState(a); s != TCPClose || errno != 0 {
+		t.Errorf("state after a reset %d, %v", s, errno)
+	}
+	u, _ := socketpair(t)
+	if _, errno := TCPState(u); errno == 0 {
+		t.Error("a Unix socket has a TCP state")
+	}
+}
+
+func TestKeepAliveTimes(t *testing.T) {
+	a, _ := tcpPair(t)
+	ok(t, "keep-alive", SetKeepAlive(a, true, 7*time.Second, 1500*time.Millisecond, 3))
+	for opt, want := range map[int]int{unix.TCP_KEEPIDLE: 7, unix.TCP_KEEPINTVL: 2, unix.TCP_KEEPCNT: 3} {
+		if v, errno := getInt(a, unix.IPPROTO_TCP, opt); v != want || errno != 0 {
+			t.Errorf("option %d is %d, %v; want %d", opt, v, errno, want)
+		}
+	}
+}
+
+func TestAccept4(t *testing.T) {
+	ln, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	f, err := ln.(*net.TCPListener).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	fd := int(f.Fd())
+	ok(t, "nonblock", SetNonblock(fd))
+	if nfd, _, errno := Accept4(fd); nfd != -1 || errno != unix.EAGAIN {
+		t.Fatalf("accept of nothing: %d, %v", nfd, errno)
+	}
+	c, err := net.Dial("tcp4", ln.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	nfd, sa, errno := Accept4(fd)
+	ok(t, "accept", errno)
+	defer Close(nfd)
+	if sa.(*unix.SockaddrInet4).Port != c.LocalAddr().(*net.TCPAddr).Port {
+		t.Error("other peer")
+	}
+	if n, errno := Recv(nfd, make([]byte, 1)); n != 0 || errno != unix.EAGAIN {
+		t.Errorf("the accepted socket blocks: %d, %v", n, errno)
+	}
+}
+
+func TestSendfile(t *testing.T) {
+	a, b := tcpPair(t)
+	name := filepath.Join(t.TempDir(), "f")
+	if err := os.WriteFile(name, []byte("0123456789"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	offset := int64(4)
+	if n, errno := Sendfile(a, int(f.Fd()), &offset, 3); n != 3 || errno != 0 || offset != 7 {
+		t.Fatalf("at an offset: %d, %v, offset %d", n, errno, offset)
+	}
+	if n, errno := Sendfile(a, int(f.Fd()), nil, 100); n != 10 || errno != 0 {
+		t.Fatalf("from the position: %d, %v", n, errno)
+	}
+	if got := recvAll(t, b, 13); string(got) != "4560123456789" {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestEpollCarriesDataBothHalves(t *testing.T) {
+	ep, errno := EpollCreate()
+	ok(t, "create", errno)
+	defer Close(ep)
+	a, b := socketpair(t)
+	const data = 0xfedcba98_87654321
+	ok(t, "add", EpollAdd(ep, a, unix.EPOLLIN|unix.EPOLLET, data))
+	events := make([]EpollEvent, 4)
+	if n, errno := EpollWait(ep, events); n != 0 || errno != 0 {
+		t.Fatalf("wait for nothing: %d, %v", n, errno)
+	}
+	Send(b, []byte("x"))
+	n, errno := EpollWait(ep, events)
+	if n != 1 || errno != 0 || events[0].Data() != data || events[0].Events() != unix.EPOLLIN {
+		t.Fatalf("wait: %d, %v, %#x, %#x", n, errno, events[0].Events(), events[0].Data())
+	}
+	ok(t, "del", EpollDel(ep, a))
+	if errno := EpollDel(ep, a); errno != unix.ENOENT {
+		t.Errorf("second del: %v", errno)
+	}
+	if _, errno := EpollWait(ep, nil); errno != unix.EINVAL {
+		t.Errorf("wait without room: %v", errno)
+	}
+}
+
+func BenchmarkSendRecv(b *testing.B) {
+	x, y := socketpair(b)
+	buf := make([]byte, 64)
+	b.ReportAllocs()
+	for b.Loop() {
+		Send(x, buf)
+		Recv(y, buf)
+	}
+}
+
+func BenchmarkSendv16(b *testing.B) {
+	x, y := socketpair(b)
+	bufs := make([][]byte, 16)
+	for i := range bufs {
+		bufs[i] = make([]byte, 64)
+	}
+	buf := make([]byte, 2048)
+	b.ReportAllocs()
+	for b.Loop() {
+		Sendv(x, bufs)
+		Recv(y, buf)
+	}
+}

@@ -1,0 +1,67 @@
+package netstream
+
+import (
+	"errors"
+	"io"
+	"net"
+	"os"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// lingerTime bounds how long a closed connection is kept for what the kernel has accepted and the peer has not
+// acknowledged.
+const lingerTime = 2 * time.Second
+
+// lingering counts the connections that linger.
+var lingering atomic.Int64
+
+// lingerer is what a lingering connection needs: *net.TCPConn and *os.File have it.
+type lingerer interface {
+	io.ReadCloser
+	SetReadDeadline(time.Time) error
+}
+
+// closeTCP closes orderly: FIN, and the descriptor as soon as nothing can be lost by it. A plain close with one
+// byte of input unread, or with input that comes before the peer has read everything, makes the kernel
+// send a reset, which destroys data that it had accepted and reported as written (RFC 1122, 4.2.2.13).
+func closeTCP(c *net.TCPConn, raw syscall.RawConn) {
+	unread, err1 := rawBuffered(raw)
+	unsent, err2 := rawUnacked(raw)
+	c.CloseWrite()
+	if unread == 0 && unsent == 0 && (err1 == nil || errors.Is(err1, errors.ErrUnsupported)) && err2 == nil {
+		c.Close()
+		return
+	}
+	startLinger(c, func() bool {
+		n, err := rawUnacked(raw)
+		return n == 0 || err != nil
+	})
+}
+
+// startLinger discards input until the peer has closed and acknowledged everything, or lingerTime has passed,
+// and closes c.
+func startLinger(c lingerer, acknowledged func() bool) {
+	lingering.Add(1)
+	go func() {
+		defer lingering.Add(-1)
+		defer c.Close()
+		until := time.Now().Add(lingerTime)
+		c.SetReadDeadline(until)
+		var scratch [4 << 10]byte
+		for {
+			if _, err := c.Read(scratch[:]); err != nil {
+				if err != io.EOF { // the time is up, or the connection is dead
+					return
+				}
+				break
+			}
+		}
+		for pause := time.Millisecond; !acknowledged() && time.Now().Before(until); pause *= 2 {
+			time.Sleep(pause)
+		}
+	}()
+}
+
+var _ lingerer = (*os.File)(nil)

@@ -1,0 +1,308 @@
+package netstream
+
+import (
+	"errors"
+	"net"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// Listener accepts streams. It is a net.Listener: Accept returns a *NetworkStream as net.Conn, so net/http and
+// others serve from it unchanged. All methods may be called from any goroutine at any time.
+//
+// Running out of descriptors or memory does not end it: it pauses, tries again and logs one line.
+// Connections that were aborted before they were accepted are skipped.
+type Listener struct {
+	inner  net.Listener // constant
+	config Config       // constant: for the streams
+	owner  owner        // its address names this listener in results
+
+	mu        sync.Mutex // guards what follows; a leaf
+	closed    chan struct{}
+	isClosed  bool
+	accepts   opList // begun and not served
+	accepting bool   // a goroutine serves them
+	callbacks opList // completed, callback not started
+	calling   bool   // a goroutine runs them
+}
+
+var _ net.Listener = (*Listener)(nil)
+
+// Listen announces on a local TCP or Unix address; network and address are those of net.Listen. cfg is for the
+// streams that will be accepted.
+func Listen(network, address string, cfg *Config) (*Listener, error) {
+	if err := checkNetwork("listen", network); err != nil {
+		return nil, err
+	}
+	c, err := listenConfig(cfg)
+	if err != nil {
+		return nil, err
+	}
+	ln, err := net.Listen(network, address)
+	if err != nil {
+		return nil, wrapOpError("listen", err)
+	}
+	l, err := makeListener(ln, c)
+	if err != nil {
+		ln.Close()
+		return nil, err
+	}
+	return l, nil
+}
+
+// NewListener accepts streams from any net.Listener: one made by net.ListenConfig (SO_REUSEPORT), an inherited
+// descriptor, a wrapper that reads a PROXY header. It takes ln over; Close closes it.
+func NewListener(ln net.Listener, cfg *Config) (*Listener, error) {
+	if ln == nil {
+		return nil, &ArgumentNullError{ParamName: "ln"}
+	}
+	c, err := listenConfig(cfg)
+	if err != nil {
+		return nil, err
+	}
+	return makeListener(ln, c)
+}
+
+func makeListener(ln net.Listener, c Config) (*Listener, error) {
+	if c.Engine == EngineEpoll && !haveEpoll {
+		return nil, errEngine(EngineEpoll, "needs Linux")
+	}
+	l := &Listener{inner: ln, config: c, closed: make(chan struct{})}
+	if err := c.Group.joinListener(l); err != nil {
+		return nil, err
+	}
+	return l, nil
+}
+
+func listenConfig(cfg *Config) (Config, error) {
+	c, err := cfg.withDefaults()
+	if err == nil && c.LeaveOpen {
+		err = &ArgumentError{ParamName: "LeaveOpen", Message: "only New has a connection to leave open"}
+	}
+	return c, err
+}
+
+// checkNetwork refuses what has no streams, before anything is made.
+func checkNetwork(op, network string) error {
+	switch network {
+	case "tcp", "tcp4", "tcp6", "unix":
+		return nil
+	}
+	return &net.OpError{Op: op, Net: network, Err: &IOError{
+		Err: codeError(CodeProtocolNotSupported, net.UnknownNetworkError(network)),
+	}}
+}
+
+// wrapOpError puts the contract's chain into the error of net, whose addresses are kept.
+func wrapOpError(op string, err error) error {
+	var inner *net.OpError
+	if errors.As(err, &inner) {
+		return &net.OpError{Op: op, Net: inner.Net, Source: inner.Source, Addr: inner.Addr, Err: &IOError{Err: classify(inner.Err)}}
+	}
+	return opError(op, nil, nil, &IOError{Err: classify(err)})
+}
+
+// Addr returns the listener's address.
+func (l *Listener) Addr() net.Addr { return l.inner.Addr() }
+
+// Accept waits for the next connection and returns it as a *NetworkStream.
+func (l *Listener) Accept() (net.Conn, error) {
+	s, err := l.AcceptStream()
+	if err != nil {
+		return nil, err // not s: a nil *NetworkStream is not a nil net.Conn
+	}
+	return s, nil
+}
+
+// AcceptStream waits for the next connection. After Close it fails with a chain that matches net.ErrClosed.
+func (l *Listener) AcceptStream() (*NetworkStream, error) {
+	s, err := l.accept(false)
+	return s, l.opError(err)
+}
+
+func (l *Listener) opError(err error) error { return opError("accept", l.Addr(), nil, err) }
+
+// accept makes a stream of the next connection. onLoop: it will be used asynchronously.
+func (l *Listener) accept(onLoop bool) (*NetworkStream, error) {
+	var pause acceptPause
+	for {
+		conn, err := l.inner.Accept()
+		switch {
+		case err == nil:
+			s, err := newStream(conn, l.config, onLoop)
+			if err == nil {
+				return s, nil
+			}
+			conn.Close()
+			if errors.Is(err, errGroupStopped) || errors.Is(err, errors.ErrUnsupported) {
+				return nil, err
+			}
+			if !l.waitOut(&pause, err) { // it was reset meanwhile, or the loop is out of descriptors
+				return nil, l.closedError()
+			}
+		case l.hasClosed():
+			return nil, l.closedError()
+		case aborted(err):
+		case exhausted(err):
+			if !l.waitOut(&pause, err) {
+				return nil, l.closedError()
+			}
+		default:
+			return nil, &IOError{Err: classify(err)}
+		}
+	}
+}
+
+// aborted reports whether err is about one connection that went away before it was accepted (accept(2), NOTES).
+func aborted(err error) bool {
+	var e *SocketError
+	if !errors.As(classify(err), &e) {
+		return false
+	}
+	switch e.Code {
+	case CodeConnectionAborted, CodeConnectionReset, CodeNetworkDown, CodeHostDown, CodeHostUnreachable,
+		CodeNetworkUnreachable, CodeInterrupted:
+		return true
+	}
+	return false
+}
+
+// exhausted reports whether err means that the process or the system has run out of something.
+func exhausted(err error) bool {
+	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) ||
+		errors.Is(err, syscall.ENOBUFS) || errors.Is(err, syscall.ENOMEM)
+}
+
+// acceptPause is how long an accept that cannot be served waits: 5 ms, doubling up to 1 s, as net/http does.
+type acceptPause struct {
+	next   time.Duration
+	logged bool
+}
+
+// waitOut pauses; false when the listener was closed meanwhile.
+func (l *Listener) waitOut(p *acceptPause, err error) bool {
+	p.next = min(max(2*p.next, 5*time.Millisecond), time.Second)
+	if !p.logged {
+		p.logged = true
+		l.config.logger().Warn("netstream: accept fails, trying again", "addr", l.Addr().String(), "error", err)
+	}
+	timer := time.NewTimer(p.next)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-l.closed:
+		return false
+	}
+}
+
+func (l *Listener) hasClosed() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.isClosed
+}
+
+func (l *Listener) closedError() error { return &IOError{Err: disposedError("Listener", nil)} }
+
+// Close stops listening. Begun accepts complete with a chain that matches net.ErrClosed; streams that were accepted
+// go on. A second Close returns nil.
+func (l *Listener) Close() error {
+	l.mu.Lock()
+	if l.isClosed {
+		l.mu.Unlock()
+		return nil
+	}
+	l.isClosed = true
+	close(l.closed)
+	l.mu.Unlock()
+	l.config.Group.leaveListener(l)
+	if err := l.inner.Close(); err != nil {
+		return opError("close", l.Addr(), nil, &IOError{Err: classify(err)})
+	}
+	return nil
+}
+
+// BeginAccept begins to accept a connection and returns at once; it mirrors Socket.BeginAccept. Accepts are served
+// in Begin order, their callbacks run one at a time on another goroutine. The stream is made for
+// asynchronous use: with EngineAuto it starts on the loop. Errors: an [*ObjectDisposedError] after Close.
+func (l *Listener) BeginAccept(callback AsyncCallback, state any) (AsyncResult, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.isClosed {
+		return AsyncResult{}, disposedError("Listener", nil)
+	}
+	op := newOperation(&l.owner, kindAccept, callback, state, 2)
+	result := op.result()
+	l.accepts.pushBack(op)
+	if !l.accepting {
+		l.accepting = true
+		go l.serveAccepts()
+	}
+	return result, nil
+}
+
+// EndAccept waits for the accept that ar stands for and returns its stream; it mirrors Socket.EndAccept. Call it
+// exactly once for each BeginAccept. A stream whose accept is never ended is closed when it is collected.
+func (l *Listener) EndAccept(ar AsyncResult) (*NetworkStream, error) {
+	_, s, err := ar.end(&l.owner, kindAccept)
+	if ar.IsZero() {
+		return nil, err
+	}
+	return s, l.opError(err)
+}
+
+// serveAccepts accepts for as long as accepts are begun.
+func (l *Listener) serveAccepts() {
+	for {
+		l.mu.Lock()
+		if l.accepts.empty() {
+			l.accepting = false
+			l.mu.Unlock()
+			return
+		}
+		l.mu.Unlock()
+		s, err := l.accept(true)
+		l.mu.Lock()
+		op := l.accepts.popFront()
+		l.mu.Unlock()
+		op.accepted, op.err = s, err
+		op.complete()
+		if op.callback == nil {
+			op.release(1)
+			continue
+		}
+		l.mu.Lock()
+		l.callbacks.pushBack(op)
+		start := !l.calling
+		l.calling = true
+		l.mu.Unlock()
+		if start {
+			go l.runCallbacks()
+		}
+	}
+}
+
+// runCallbacks runs what has completed. A callback that ends its goroutine leaves the rest to a fresh one.
+func (l *Listener) runCallbacks() {
+	over := false
+	defer func() {
+		if !over {
+			go l.runCallbacks()
+		}
+	}()
+	for {
+		l.mu.Lock()
+		op := l.callbacks.popFront()
+		if op == nil {
+			l.calling = false
+			over = true
+			l.mu.Unlock()
+			return
+		}
+		l.mu.Unlock()
+		callback, result := op.callback, op.result()
+		op.release(1)
+		callback(result)
+	}
+}

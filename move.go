@@ -1,0 +1,47 @@
+package netstream
+
+// A stream of EngineAuto starts on the portable transport, which serves blocking calls at net's speed, and moves to
+// the loop at its first asynchronous operation that has to wait: from then on no goroutine waits for it. The
+// move needs both directions and no user of the old transport. Whoever has work for the old transport
+// comes back from it, parks its direction, and the last one to do so makes the move.
+
+// parkLocked stops the direction q, whose owner calls it, for the move.
+func (s *NetworkStream) parkLocked(q *opQueue) {
+	q.parked = true
+	other := &s.read
+	if q == &s.read {
+		other = &s.write.opQueue
+	}
+	if !other.busy {
+		other.busy, other.parked = true, true
+	}
+	if !other.parked {
+		s.askBackLocked(other)
+	}
+	s.moveIfParkedLocked()
+}
+
+func (s *NetworkStream) moveIfParkedLocked() {
+	if s.moving && s.read.parked && s.write.parked && s.users == 0 {
+		s.moving = false
+		s.todo |= todoMove
+	}
+}
+
+// move replaces the transport and lets both directions, which the caller owns, go on. If the loop cannot be had,
+// the stream stays where it is.
+func (s *NetworkStream) move() {
+	old := s.transport.(*portable) // both directions are parked: nobody else replaces it
+	t, err := old.toLoop()
+	s.mu.Lock()
+	s.canMove = false
+	if err == nil {
+		s.transport = t
+	} else {
+		old.stays = err.Error()
+	}
+	s.read.parked, s.write.parked = false, false
+	s.mu.Unlock()
+	s.serveReads(attempt{}, nil)
+	s.resumeWrite(attempt{})
+}

@@ -1,0 +1,111 @@
+package netstream
+
+import (
+	"errors"
+	"net"
+	"reflect"
+	"time"
+)
+
+// New makes a stream over any connected, stream-oriented net.Conn and takes the connection over: use only the
+// stream from then on. With EngineEpoll the descriptor is duplicated and conn is closed, so a call that is
+// blocked on it sees net.ErrClosed; EngineAuto does that later, at the first asynchronous operation that has to
+// wait. With LeaveOpen conn stays open and is the caller's again after Close.
+//
+// On failure conn is untouched. Errors: [*ArgumentNullError] for a nil conn, an [*IOError] for one that is not
+// connected or not stream-oriented, [*ArgumentOutOfRangeError] for a field of cfg, and an error that wraps
+// errors.ErrUnsupported when an explicitly chosen engine cannot be had.
+func New(conn net.Conn, cfg *Config) (*NetworkStream, error) {
+	c, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	return newStream(conn, c, false)
+}
+
+// newStream makes the stream of a checked configuration. onLoop asks for a stream that starts on the loop where
+// EngineAuto would move there anyway.
+func newStream(conn net.Conn, c Config, onLoop bool) (*NetworkStream, error) {
+	if isNil(conn) {
+		return nil, &ArgumentNullError{ParamName: "conn"}
+	}
+	if err := checkConnected(conn); err != nil {
+		return nil, opError("new", conn.LocalAddr(), conn.RemoteAddr(), &IOError{Err: err})
+	}
+	s := bareStream(c, conn.LocalAddr(), conn.RemoteAddr())
+	if err := c.Group.join(s); err != nil {
+		return nil, err
+	}
+	if err := s.attach(conn, onLoop); err != nil {
+		c.Group.leave(s)
+		return nil, err
+	}
+	return s, nil
+}
+
+func bareStream(c Config, local, remote net.Addr) *NetworkStream {
+	s := &NetworkStream{config: c, local: local, remote: remote}
+	s.socket.stream = s
+	s.owner.stream = s
+	s.read.callbacks.init(s)
+	s.write.callbacks.init(s)
+	s.write.flushTask.Runner = &flushRunner{s}
+	s.write.firstSeq = noSeq
+	return s
+}
+
+// attach gives the stream its transport. Only its last step changes conn.
+func (s *NetworkStream) attach(conn net.Conn, onLoop bool) error {
+	native := rawConnOf(conn) != nil && haveEpoll
+	switch {
+	case s.config.Engine == EngineEpoll && !native:
+		return errEngine(EngineEpoll, "needs a TCP or Unix socket on Linux")
+	case s.config.Engine == EngineEpoll:
+		t, err := adoptEpoll(s, conn, "chosen by Config.Engine")
+		if err != nil {
+			return errEngine(EngineEpoll, err.Error())
+		}
+		s.transport = t
+		return nil
+	case s.config.Engine == EngineAuto && native && onLoop:
+		if t, err := adoptEpoll(s, conn, "made for asynchronous use"); err == nil {
+			s.transport = t
+			return nil
+		}
+	}
+	s.canMove = s.config.Engine == EngineAuto && native
+	s.transport = newPortable(s, conn)
+	conn.SetDeadline(time.Time{}) // deadlines belong to the stream from now on; one left over would cut at random
+	return nil
+}
+
+func isNil(conn net.Conn) bool {
+	if conn == nil {
+		return true
+	}
+	v := reflect.ValueOf(conn)
+	return v.Kind() == reflect.Pointer && v.IsNil()
+}
+
+var (
+	errNotStream    = errors.New("the connection is not stream-oriented")
+	errNotConnected = errors.New("the connection is not connected")
+)
+
+// checkConnected tells a connected stream from anything else that is a net.Conn.
+func checkConnected(conn net.Conn) error {
+	switch c := conn.(type) {
+	case *net.UnixConn:
+		if a := c.LocalAddr(); a != nil && a.Network() != "unix" {
+			return codeError(CodeOperationNotSupported, errNotStream)
+		}
+	case net.PacketConn:
+		return codeError(CodeOperationNotSupported, errNotStream)
+	}
+	if raw := rawConnOf(conn); raw != nil {
+		if _, err := control(raw, peerErrno); err != nil {
+			return codeError(CodeNotConnected, errors.Join(errNotConnected, err))
+		}
+	}
+	return nil
+}

@@ -1,0 +1,21 @@
+//go:build !unix
+
+package netstream
+
+import (
+	"errors"
+	"syscall"
+	"time"
+)
+
+// Without non-blocking attempts every asynchronous operation is a blocking call on a goroutine.
+func newRawAttempter(syscall.RawConn) attempter { return nil }
+
+func rawBuffered(syscall.RawConn) (int, error) { return 0, errors.ErrUnsupported }
+func rawUnacked(syscall.RawConn) (int, error)  { return 0, errors.ErrUnsupported }
+
+// peerErrno trusts that net hands out connected sockets only; a closed one fails in control.
+func peerErrno(int) (int, syscall.Errno) { return 0, 0 }
+
+// pollWritable waits a little: there is no portable way to ask.
+func pollWritable(uintptr) { time.Sleep(time.Millisecond) }

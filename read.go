@@ -1,0 +1,118 @@
+package netstream
+
+import "context"
+
+// BeginRead begins to read up to size bytes into buffer at offset and returns at once; it mirrors
+// NetworkStream.BeginRead. The operation completes as soon as at least one byte is there, the peer's stream
+// ends, or the connection fails. Reads are served in Begin order. The buffer is lent until completion.
+//
+// A size of 0 completes when data, the end or an error is there, and takes nothing.
+//
+// Errors and callbacks are those of [NetworkStream.BeginWrite], with reading for writing; no limit holds for
+// reads.
+func (s *NetworkStream) BeginRead(buffer []byte, offset, size int, callback AsyncCallback, state any) (AsyncResult, error) {
+	if err := checkRange(buffer, offset, size); err != nil {
+		return AsyncResult{}, err
+	}
+	s.mu.Lock()
+	if err := s.readableLocked(); err != nil {
+		s.mu.Unlock()
+		return AsyncResult{}, err
+	}
+	op := newOperation(&s.owner, kindRead, callback, state, 2)
+	op.buffer, op.size = buffer[offset:offset+size], int64(size)
+	result := op.result()
+	r := &s.read
+	s.counters.readOps++
+	if r.expired && r.idleLocked() {
+		op.sync = true
+		s.finishLocked(r, op, &IOError{Err: deadlineError()})
+		s.unlock()
+		return result.finished(true), nil
+	}
+	r.enqueueLocked(op)
+	if r.busy {
+		s.unlock()
+		return result, nil
+	}
+	r.busy = true
+	s.unlock()
+	return result.finished(s.serveReads(attempt{}, op)), nil
+}
+
+// EndRead waits until the read that ar stands for has completed and returns the number of bytes read; it mirrors
+// NetworkStream.EndRead. At the end of the stream it returns 0, io.EOF (.NET returns 0), again and again. The
+// errors are those of [NetworkStream.EndWrite].
+func (s *NetworkStream) EndRead(ar AsyncResult) (int, error) {
+	if err := s.checkResult(ar); err != nil {
+		return 0, err
+	}
+	n, _, err := ar.end(&s.owner, kindRead)
+	return int(n), s.opError("read", err)
+}
+
+// Read reads up to len(p) bytes, at least one unless the stream ends or fails; it implements net.Conn. It waits
+// its turn behind begun reads. An empty p on an open stream is 0, nil, at once.
+func (s *NetworkStream) Read(p []byte) (int, error) {
+	return s.readBlocking(context.Background(), p)
+}
+
+// ReadContext is Read, except that it gives up when ctx is done; the error then matches ctx.Err, no byte is
+// lost and the stream stays usable.
+func (s *NetworkStream) ReadContext(ctx context.Context, p []byte) (int, error) {
+	return s.readBlocking(ctx, p)
+}
+
+func (s *NetworkStream) readBlocking(ctx context.Context, p []byte) (int, error) {
+	r := &s.read
+	s.mu.Lock()
+	if err := s.refuseBlockingReadLocked(ctx, len(p)); err != nil || len(p) == 0 {
+		s.mu.Unlock()
+		return 0, s.opError("read", err)
+	}
+	s.counters.readOps++
+	op := newOperation(&s.owner, kindRead, nil, nil, 2)
+	op.buffer, op.size, op.blocking = p, int64(len(p)), true
+	timeout := s.readTimeout
+	ahead := !r.idleLocked()
+	r.enqueueLocked(op)
+	if ahead {
+		s.unlock()
+		return s.waitBlockingCount("read", ctx, op, timeout)
+	}
+	r.busy, r.waiting = true, true
+	r.claimLocked(1)
+	turn, t := r.turn, s.transport
+	s.unlock()
+	stop := s.watch(ctx, op, timeout)
+	n, err := t.readThrough(turn, p)
+	s.serveReads(attempt{n > 0 || err != errInterrupted && err != errWouldBlock, n, err}, nil)
+	done, err := op.outcome(stop)
+	return int(done), s.opError("read", err)
+}
+
+func (s *NetworkStream) refuseBlockingReadLocked(ctx context.Context, size int) error {
+	if err := s.readableLocked(); err != nil || size == 0 {
+		return wrapDisposed(err)
+	}
+	if s.read.expired {
+		return &IOError{Err: deadlineError()}
+	}
+	if err := ctx.Err(); err != nil {
+		return &IOError{Err: classify(err)}
+	}
+	return nil
+}
+
+// readableLocked checks that the stream is open, may read, and that its socket is open.
+func (s *NetworkStream) readableLocked() error {
+	switch {
+	case s.closed:
+		return s.closedErr
+	case s.config.Access == AccessWrite:
+		return &InvalidOperationError{Message: "the stream does not support reading"}
+	case s.socketClosed:
+		return s.opError("read", &IOError{Err: s.socketErr})
+	}
+	return nil
+}

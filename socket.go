@@ -1,0 +1,230 @@
+package netstream
+
+import (
+	"errors"
+	"io"
+	"net"
+	"syscall"
+)
+
+// Socket is the connection below a stream; it mirrors System.Net.Sockets.Socket as far as a NetworkStream's user
+// needs it. What a connection without a descriptor cannot do returns an error that wraps
+// errors.ErrUnsupported. All methods may be called from any goroutine at any time.
+type Socket struct {
+	stream *NetworkStream
+}
+
+// ShutdownHow names the half of a connection to shut down; it mirrors System.Net.Sockets.SocketShutdown.
+type ShutdownHow int
+
+const (
+	ShutdownReceive ShutdownHow = iota // no more reads
+	ShutdownSend                       // no more writes
+	ShutdownBoth                       // neither
+)
+
+var _ syscall.Conn = (*Socket)(nil)
+
+// Close closes the connection under the stream: the case of the .NET page where "the underlying Socket is closed".
+// The stream stays open; what was pending completes with ObjectDisposedError and SocketError 995, and a Begin
+// fails with a wrapped ObjectDisposedError that names the Socket. How the peer sees it is as with Close of the
+// stream. A second Close returns nil.
+func (k *Socket) Close() error {
+	k.stream.closeSocket()
+	return nil
+}
+
+// Shutdown shuts down a half, or both, at once. Writes that are pending or begun later fail with SocketError
+// Shutdown (10058); reads get what is there and then the end. To send what is queued first, use the stream's
+// CloseWrite.
+func (k *Socket) Shutdown(how ShutdownHow) error {
+	if how < ShutdownReceive || how > ShutdownBoth {
+		return &ArgumentOutOfRangeError{ParamName: "how", ActualValue: how}
+	}
+	return k.do("shutdown", func(t transport) error {
+		var err error
+		if how != ShutdownReceive {
+			err = k.stream.shutdownSend(t)
+		}
+		if how != ShutdownSend {
+			k.stream.noteShutRead()
+			err = errors.Join(err, t.closeRead())
+		}
+		return err
+	})
+}
+
+// shutdownSend ends the writing half at once: what is pending is cut.
+func (s *NetworkStream) shutdownSend(t transport) error {
+	if !t.canCloseWrite() {
+		return errors.ErrUnsupported
+	}
+	s.mu.Lock()
+	s.write.finAsked, s.write.finSent = true, true
+	s.cutAllLocked(&s.write.opQueue, shutdownError())
+	s.unlock()
+	return t.closeWrite()
+}
+
+func (s *NetworkStream) noteShutRead() {
+	s.mu.Lock()
+	s.shutRead = true
+	s.mu.Unlock()
+}
+
+// LocalAddr returns the local address.
+func (k *Socket) LocalAddr() net.Addr { return k.stream.local }
+
+// RemoteAddr returns the peer's address.
+func (k *Socket) RemoteAddr() net.Addr { return k.stream.remote }
+
+// Connected reports whether the connection is up as far as anybody has noticed: false after a failed read or
+// write, after Shutdown and after Close. It does not look at the network.
+func (k *Socket) Connected() bool {
+	s := k.stream
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.dead == nil && s.disposedLocked() == nil && !s.write.finAsked && !s.shutRead
+}
+
+// Available returns the number of bytes that a read would get at once.
+func (k *Socket) Available() (int, error) {
+	var n int
+	err := k.do("available", func(t transport) (err error) {
+		n, err = t.available()
+		return err
+	})
+	return n, err
+}
+
+// SendQueue returns the number of bytes that the kernel has accepted and the peer has not acknowledged.
+func (k *Socket) SendQueue() (int, error) {
+	var n int
+	err := k.do("sendqueue", func(t transport) (err error) {
+		n, err = t.unsent()
+		return err
+	})
+	return n, err
+}
+
+// Engine returns the engine that moves the stream's bytes now, and why it is that one.
+func (k *Socket) Engine() (Engine, string) {
+	s := k.stream
+	s.mu.Lock()
+	t := s.transport
+	s.mu.Unlock()
+	return t.engine()
+}
+
+// option names a setting of a connection.
+type option uint8
+
+const (
+	optionNoDelay option = iota
+	optionLinger
+	optionKeepAlive
+	optionReadBuffer
+	optionWriteBuffer
+)
+
+// SetNoDelay switches Nagle's algorithm off (true, the default) or on.
+func (k *Socket) SetNoDelay(noDelay bool) error { return k.set(optionNoDelay, boolInt(noDelay)) }
+
+// SetLinger sets SO_LINGER in seconds, negative for off. Zero makes Close discard what the peer has not
+// acknowledged and reset the connection.
+func (k *Socket) SetLinger(sec int) error { return k.set(optionLinger, sec) }
+
+// SetKeepAlive switches keep-alive probes on (the default) or off.
+func (k *Socket) SetKeepAlive(keepalive bool) error {
+	return k.set(optionKeepAlive, boolInt(keepalive))
+}
+
+// SetReadBuffer sets the size of the kernel's receive buffer, of a Pipe's inbound buffer.
+func (k *Socket) SetReadBuffer(bytes int) error { return k.set(optionReadBuffer, bytes) }
+
+// SetWriteBuffer sets the size of the kernel's send buffer, of a Pipe's outbound buffer. A peer that never reads
+// absorbs about that much before the queue fills.
+func (k *Socket) SetWriteBuffer(bytes int) error { return k.set(optionWriteBuffer, bytes) }
+
+func (k *Socket) set(o option, value int) error {
+	return k.do("set", func(t transport) error { return t.setOption(o, value) })
+}
+
+// do runs f with the transport kept from going away.
+func (k *Socket) do(op string, f func(transport) error) error {
+	s := k.stream
+	t, err := s.enter()
+	if err != nil {
+		return s.opError(op, &IOError{Err: err})
+	}
+	defer s.leave()
+	if err := f(t); err != nil {
+		return s.opError(op, &IOError{Err: classify(err)})
+	}
+	return nil
+}
+
+func boolInt(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// SyscallConn gives access to the descriptor. It stays the stream's: do not close it, do not read or write with
+// it while operations are pending, and do not close the stream from inside the function. The descriptor is
+// a new one after the stream has moved to the loop, so do not keep it.
+func (k *Socket) SyscallConn() (syscall.RawConn, error) {
+	if err := k.do("raw", func(t transport) error { return t.control(func(uintptr) {}) }); err != nil {
+		return nil, err
+	}
+	return rawSocket{k}, nil
+}
+
+// rawSocket is the RawConn of a stream's socket. It always goes to the transport the stream has at that time.
+type rawSocket struct{ socket *Socket }
+
+func (r rawSocket) Control(f func(fd uintptr)) error {
+	return r.socket.do("raw-control", func(t transport) error { return t.control(f) })
+}
+
+// Read calls f until it returns true, waiting for something to read in between.
+func (r rawSocket) Read(f func(fd uintptr) (done bool)) error {
+	for {
+		var done bool
+		if err := r.Control(func(fd uintptr) { done = f(fd) }); err != nil || done {
+			return err
+		}
+		if err := r.socket.stream.waitReadable(); err != nil {
+			return err
+		}
+	}
+}
+
+// Write calls f until it returns true, waiting for room in between.
+func (r rawSocket) Write(f func(fd uintptr) (done bool)) error {
+	for {
+		var done bool
+		if err := r.Control(func(fd uintptr) { done = f(fd) }); err != nil || done {
+			return err
+		}
+		if err := r.socket.do("raw-write", func(t transport) error { return t.control(pollWritable) }); err != nil {
+			return err
+		}
+	}
+}
+
+// waitReadable waits until data or the end is there, behind the reads that are pending.
+func (s *NetworkStream) waitReadable() error {
+	ar, err := s.BeginRead([]byte{}, 0, 0, nil, nil)
+	if err != nil {
+		return err
+	}
+	_, err = s.EndRead(ar)
+	if isEOF(err) {
+		return nil
+	}
+	return err
+}
+
+func isEOF(err error) bool { return err == io.EOF }

@@ -1,0 +1,456 @@
+package netstream
+
+import (
+	"crypto/tls"
+	"errors"
+	"net"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/seed-9ac8cf60/netstream/internal/loop"
+)
+
+// portable is the transport over any net.Conn on any system. A goroutine exists only while something is under
+// way: none for an idle stream's writes, one for a pending read. Callbacks run on goroutines of the stream's own.
+//
+// A wait is interrupted by setting the connection's deadline into the past; the deadline is taken away again
+// before the next call. Deadlines of the stream itself live above the seam and never reach the connection.
+type portable struct {
+	stream *NetworkStream
+	conn   net.Conn
+	raw    syscall.RawConn // nil: conn has no descriptor that may be used directly
+	try    attempter       // nil: conn has no non-blocking attempts
+	stays  string          // why an EngineAuto stream has not moved to the loop; written once by the move
+
+	// mu guards what follows. Setting a deadline of conn happens under it, so that a late interrupt cannot hit
+	// the call after the one it was meant for. It is locked with no other lock held.
+	mu    sync.Mutex
+	half  [2]half // by direction
+	ahead lookAhead
+}
+
+// attempter makes one attempt to move bytes without waiting; errWouldBlock if it cannot.
+type attempter interface {
+	tryRead(p []byte) (int, error)
+	tryWrite(vectors [][]byte) (int, error)
+}
+
+// half is one direction's calls on the connection.
+type half struct {
+	turn    uint32 // of the call in progress
+	inCall  bool
+	poked   bool   // its deadline was set into the past
+	asked   bool   // askedTurn was cancelled before its call began
+	askedAt uint32 //
+	active  bool   // the direction's goroutine is at work
+	pending bool   // buffers hold the next call
+	next    uint32 // its turn
+	buffers [][]byte
+}
+
+// lookAhead is the byte that a zero-byte read took from a connection that cannot be peeked.
+type lookAhead struct {
+	full bool
+	b    [1]byte
+}
+
+// longAgo is a deadline that has passed.
+var longAgo = time.Unix(1, 0)
+
+const keptVectors = 64
+
+func newPortable(s *NetworkStream, conn net.Conn) *portable {
+	t := &portable{stream: s, conn: conn}
+	t.raw = rawConnOf(conn)
+	switch c := conn.(type) {
+	case attempter:
+		t.try = c
+	default:
+		if t.raw != nil {
+			t.try = newRawAttempter(t.raw)
+		}
+	}
+	return t
+}
+
+// rawConnOf returns the descriptor of exactly a TCP or Unix connection: a type that embeds one may encrypt.
+func rawConnOf(conn net.Conn) syscall.RawConn {
+	var raw syscall.RawConn
+	switch c := conn.(type) {
+	case *net.TCPConn:
+		raw, _ = c.SyscallConn()
+	case *net.UnixConn:
+		raw, _ = c.SyscallConn()
+	}
+	return raw
+}
+
+func (t *portable) engine() (Engine, string) {
+	switch {
+	case t.stays != "":
+		return EnginePortable, "the loop could not be had: " + t.stays
+	case t.stream.config.Engine == EnginePortable:
+		return EnginePortable, "chosen by Config.Engine"
+	case t.stream.canMoveNow():
+		return EnginePortable, "no asynchronous operation has had to wait yet"
+	}
+	return EnginePortable, "the connection is not a TCP or Unix socket of a system with a native engine"
+}
+
+func (t *portable) keeps() int {
+	if t.raw == nil {
+		return 1
+	}
+	return keptVectors
+}
+
+func (t *portable) post(task *loop.Task) { go task.Runner.Run() }
+
+func (t *portable) tryRead(p []byte) (int, error) {
+	if n, ok := t.takeAhead(p); ok {
+		return n, nil
+	}
+	if t.try == nil {
+		return 0, errWouldBlock
+	}
+	return t.try.tryRead(p)
+}
+
+func (t *portable) tryWrite(vectors [][]byte) (int, error) {
+	if t.try == nil {
+		return 0, errWouldBlock
+	}
+	return t.try.tryWrite(vectors)
+}
+
+// takeAhead serves a read from the byte that was looked at before, if there is one.
+func (t *portable) takeAhead(p []byte) (int, bool) {
+	if t.try != nil {
+		return 0, false
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.ahead.full {
+		return 0, false
+	}
+	if len(p) == 0 {
+		return 0, true
+	}
+	t.ahead.full = false
+	p[0] = t.ahead.b[0]
+	return 1, true
+}
+
+func (t *portable) startRead(turn uint32, p []byte) bool {
+	t.start(dirRead, turn, [][]byte{p})
+	return true
+}
+
+func (t *portable) startWrite(turn uint32, vectors [][]byte) bool {
+	t.start(dirWrite, turn, append([][]byte(nil), vectors...))
+	return true
+}
+
+// start has the direction's goroutine make a blocking call, starting the goroutine if it is not at work.
+func (t *portable) start(d direction, turn uint32, buffers [][]byte) {
+	t.mu.Lock()
+	h := &t.half[d]
+	h.buffers, h.next, h.pending = buffers, turn, true
+	idle := !h.active
+	h.active = true
+	t.mu.Unlock()
+	if idle {
+		go t.calls(d)
+	}
+}
+
+// calls makes blocking calls of one direction for as long as there are any.
+func (t *portable) calls(d direction) {
+	for {
+		t.mu.Lock()
+		h := &t.half[d]
+		if !h.pending {
+			h.active = false
+			t.mu.Unlock()
+			return
+		}
+		buffers, turn := h.buffers, h.next
+		h.buffers, h.pending = nil, false
+		t.mu.Unlock()
+		if d == dirRead {
+			n, err := t.blockingRead(turn, buffers[0])
+			t.stream.readReturned(n, err)
+		} else {
+			n, err := t.blockingWrite(turn, buffers)
+			t.stream.writeReturned(n, err)
+		}
+	}
+}
+
+func (t *portable) readThrough(turn uint32, p []byte) (int, error) { return t.blockingRead(turn, p) }
+
+func (t *portable) writeThrough(turn uint32, p []byte) (int, error) {
+	if !t.begin(dirWrite, turn) {
+		return 0, errInterrupted
+	}
+	n, err := t.conn.Write(p)
+	return n, t.end(dirWrite, err)
+}
+
+func (t *portable) blockingRead(turn uint32, p []byte) (int, error) {
+	if n, ok := t.takeAhead(p); ok {
+		return n, nil
+	}
+	if !t.begin(dirRead, turn) {
+		return 0, errInterrupted
+	}
+	if len(p) == 0 {
+		return 0, t.end(dirRead, t.waitReadable())
+	}
+	n, err := t.conn.Read(p)
+	if n == 0 && err == nil { // io.Reader allows it; it says nothing
+		err = errInterrupted
+	}
+	if n > 0 && err != nil { // the error, if it lasts, comes again with the next read
+		t.end(dirRead, nil)
+		return n, nil
+	}
+	return n, t.end(dirRead, err)
+}
+
+// waitReadable returns nil when a read would get data.
+func (t *portable) waitReadable() error {
+	if t.try == nil {
+		n, err := t.conn.Read(t.ahead.b[:]) // only the owner of the reading is here, and full is false
+		if n == 1 {
+			t.mu.Lock()
+			t.ahead.full = true
+			t.mu.Unlock()
+			return nil
+		}
+		if err == nil {
+			err = errInterrupted
+		}
+		return err
+	}
+	if w, ok := t.try.(interface{ waitReadable() error }); ok {
+		return w.waitReadable()
+	}
+	return errors.ErrUnsupported
+}
+
+func (t *portable) blockingWrite(turn uint32, vectors [][]byte) (int, error) {
+	if !t.begin(dirWrite, turn) {
+		return 0, errInterrupted
+	}
+	var n int64
+	var err error
+	if len(vectors) > 1 { // only descriptors are given more than one: writev
+		buffers := net.Buffers(vectors)
+		n, err = buffers.WriteTo(t.conn)
+	} else {
+		var m int
+		m, err = t.conn.Write(vectors[0])
+		n = int64(m)
+	}
+	return int(n), t.end(dirWrite, err)
+}
+
+// begin notes that a call of that turn is about to block; false if it was cancelled already.
+func (t *portable) begin(d direction, turn uint32) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	h := &t.half[d]
+	if h.asked && h.askedAt == turn {
+		h.asked = false
+		return false
+	}
+	h.turn, h.inCall, h.asked = turn, true, false
+	return true
+}
+
+// end notes that the call is over and takes an interrupt back.
+func (t *portable) end(d direction, err error) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	h := &t.half[d]
+	h.inCall = false
+	if h.poked {
+		h.poked = false
+		t.setDeadline(d, time.Time{})
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			return errInterrupted
+		}
+	}
+	return err
+}
+
+func (t *portable) cancel(d direction, turn uint32) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	h := &t.half[d]
+	switch {
+	case !h.inCall:
+		h.asked, h.askedAt = true, turn
+	case h.turn == turn && !h.poked:
+		h.poked = true
+		if err := t.setDeadline(d, longAgo); err != nil && t.stream.isClosed() {
+			t.conn.Close() // a connection without deadlines can only be closed
+		}
+	}
+}
+
+func (t *portable) setDeadline(d direction, at time.Time) error {
+	if d == dirRead {
+		return t.conn.SetReadDeadline(at)
+	}
+	return t.conn.SetWriteDeadline(at)
+}
+
+func (t *portable) available() (int, error) {
+	switch c := t.conn.(type) {
+	case interface{ buffered() int }:
+		return c.buffered(), nil
+	}
+	if t.raw != nil {
+		return rawBuffered(t.raw)
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.ahead.full {
+		return 1, nil
+	}
+	return 0, nil
+}
+
+func (t *portable) unsent() (int, error) {
+	if t.raw == nil {
+		return 0, errors.ErrUnsupported
+	}
+	return rawUnacked(t.raw)
+}
+
+func (t *portable) sawReset() bool {
+	_, tcp := t.conn.(*net.TCPConn)
+	return tcp && rawSawReset(t.raw)
+}
+
+func (t *portable) control(f func(fd uintptr)) error {
+	if t.raw != nil {
+		return t.raw.Control(f)
+	}
+	if c, ok := t.conn.(syscall.Conn); ok {
+		raw, err := c.SyscallConn()
+		if err != nil {
+			return err
+		}
+		return raw.Control(f)
+	}
+	return errors.ErrUnsupported
+}
+
+// setOption uses the methods of net's connections; others have what they have.
+func (t *portable) setOption(o option, value int) error {
+	switch o {
+	case optionNoDelay:
+		if c, ok := t.conn.(interface{ SetNoDelay(bool) error }); ok {
+			return c.SetNoDelay(value != 0)
+		}
+	case optionLinger:
+		if c, ok := t.conn.(interface{ SetLinger(int) error }); ok {
+			return c.SetLinger(value)
+		}
+	case optionKeepAlive:
+		if c, ok := t.conn.(interface{ SetKeepAlive(bool) error }); ok {
+			return c.SetKeepAlive(value != 0)
+		}
+	case optionReadBuffer:
+		if c, ok := t.conn.(interface{ SetReadBuffer(int) error }); ok {
+			return c.SetReadBuffer(value)
+		}
+	case optionWriteBuffer:
+		if c, ok := t.conn.(interface{ SetWriteBuffer(int) error }); ok {
+			return c.SetWriteBuffer(value)
+		}
+	}
+	return errors.ErrUnsupported
+}
+
+type writeCloser interface{ CloseWrite() error }
+
+func (t *portable) canCloseWrite() bool {
+	_, ok := t.conn.(writeCloser)
+	return ok
+}
+
+func (t *portable) closeWrite() error {
+	if c, ok := t.conn.(writeCloser); ok {
+		return c.CloseWrite()
+	}
+	return errors.ErrUnsupported
+}
+
+func (t *portable) closeRead() error {
+	if c, ok := t.conn.(interface{ CloseRead() error }); ok {
+		return c.CloseRead()
+	}
+	return errors.ErrUnsupported
+}
+
+// close gives the connection up. A foreign connection may block in its Close (TLS sends an alert), so that is left
+// to a goroutine.
+func (t *portable) close(how ending) {
+	tcp, isTCP := t.conn.(*net.TCPConn)
+	switch {
+	case how == endKeep:
+	case how == endReset:
+		go func() {
+			resetConn(t.conn)
+			t.stream.transportClosed()
+		}()
+		return
+	case isTCP:
+		closeTCP(tcp, t.raw)
+	case t.raw != nil:
+		t.conn.Close()
+	default:
+		go func() {
+			t.conn.Close()
+			t.stream.transportClosed()
+		}()
+		return
+	}
+	t.stream.transportClosed()
+}
+
+// resetConn closes conn so that the peer cannot take what it got for everything. Under TLS that is a reset of the
+// connection below, without a close_notify. Where there is no reset, the peer sees an end.
+func resetConn(conn net.Conn) {
+	switch c := conn.(type) {
+	case *net.TCPConn:
+		c.SetLinger(0)
+	case *tls.Conn:
+		resetConn(c.NetConn())
+	case interface{ NetConn() net.Conn }:
+		resetConn(c.NetConn())
+	case interface{ closeReset() error }:
+		c.closeReset()
+		return
+	}
+	conn.Close()
+}
+
+// control runs f on the descriptor and returns its errno as an error.
+func control(raw syscall.RawConn, f func(fd int) (int, syscall.Errno)) (int, error) {
+	var n int
+	var errno syscall.Errno
+	if err := raw.Control(func(fd uintptr) { n, errno = f(int(fd)) }); err != nil {
+		return 0, err
+	}
+	if errno != 0 {
+		return 0, errno
+	}
+	return n, nil
+}

@@ -1,0 +1,217 @@
+package netstream
+
+import "context"
+
+// fitsLocked reports whether a write of that size would be admitted. A write larger than a limit is admitted to
+// an empty queue.
+func (s *NetworkStream) fitsLocked(size int64) bool {
+	w, c := &s.write, &s.config
+	writes := w.pendingWrites.Load()
+	if writes == 0 {
+		return true
+	}
+	if c.MaxPendingWrites >= 0 && writes >= int64(c.MaxPendingWrites) {
+		return false
+	}
+	return c.MaxPendingBytes < 0 || w.pendingBytes.Load()+size <= c.MaxPendingBytes
+}
+
+// chargeLocked counts op as pending if there is room for it, here and in the group.
+func (s *NetworkStream) chargeLocked(op *operation) bool {
+	if !s.fitsLocked(op.size) {
+		return false
+	}
+	if g := s.config.Group; g != nil && !g.charge(op.size) {
+		return false
+	}
+	s.countLocked(op)
+	return true
+}
+
+// forceChargeLocked counts op as pending whatever the limits say: nothing is ahead of it.
+func (s *NetworkStream) forceChargeLocked(op *operation) {
+	if g := s.config.Group; g != nil {
+		g.force(op.size)
+	}
+	s.countLocked(op)
+}
+
+func (s *NetworkStream) countLocked(op *operation) {
+	op.charged = true
+	s.write.pendingBytes.Add(op.size)
+	s.write.pendingWrites.Add(1)
+}
+
+// discharge takes op off the count and lets in whoever waits for the room. The caller does not hold mu.
+func (s *NetworkStream) discharge(op *operation) {
+	if !op.charged {
+		return
+	}
+	s.uncount(op)
+	if s.write.roomWanted.Load() {
+		s.mu.Lock()
+		s.serveRoomLocked()
+		s.unlock()
+	}
+}
+
+func (s *NetworkStream) unchargeLocked(op *operation) {
+	s.uncount(op)
+	if s.write.roomWanted.Load() {
+		s.serveRoomLocked()
+	}
+}
+
+func (s *NetworkStream) uncount(op *operation) {
+	op.charged = false
+	s.write.pendingBytes.Add(-op.size)
+	s.write.pendingWrites.Add(-1)
+	if g := s.config.Group; g != nil {
+		g.discharge(op.size)
+	}
+}
+
+// serveRoomLocked admits those who wait for room, first come first served.
+func (s *NetworkStream) serveRoomLocked() {
+	w := &s.write
+	for op := w.room.head; op != nil; op = w.room.head {
+		if op.probe {
+			if !s.fitsLocked(op.size) || s.config.Group != nil && !s.config.Group.fits(op.size) {
+				return
+			}
+			s.leaveRoomLocked(op)
+			s.finishLocked(&w.opQueue, op, nil)
+			continue
+		}
+		if !s.chargeLocked(op) {
+			return
+		}
+		s.leaveRoomLocked(op)
+		w.enqueueLocked(op)
+		s.wantFlushLocked()
+	}
+}
+
+func (s *NetworkStream) enterRoomLocked(op *operation) {
+	w := &s.write
+	op.inRoom = true
+	w.room.pushBack(op)
+	if !op.probe {
+		w.roomWrites++
+	}
+	w.roomWanted.Store(true)
+	if g := s.config.Group; g != nil {
+		g.want(s)
+	}
+	s.serveRoomLocked() // room may have come between the look and the store
+}
+
+func (s *NetworkStream) leaveRoomLocked(op *operation) {
+	w := &s.write
+	op.inRoom = false
+	w.room.remove(op)
+	if !op.probe {
+		w.roomWrites--
+	}
+	if w.room.empty() {
+		w.roomWanted.Store(false)
+		if g := s.config.Group; g != nil {
+			g.unwant(s)
+		}
+	}
+}
+
+// roomFor applies the overflow policy: it reports whether op was admitted, and whether the policy is to close
+// the stream.
+func (s *NetworkStream) roomForLocked(op *operation) (admitted, closeIt bool) {
+	w := &s.write
+	if w.roomWrites == 0 && s.chargeLocked(op) {
+		return true, false
+	}
+	switch s.config.Overflow {
+	case OverflowClose:
+		return false, true
+	case OverflowDropOldest:
+		for old := w.queued.head; old != nil; {
+			next := old.next
+			if !old.blocking {
+				s.dropLocked(old)
+				if w.roomWrites == 0 && s.chargeLocked(op) {
+					return true, false
+				}
+			}
+			old = next
+		}
+	}
+	return false, false
+}
+
+func (s *NetworkStream) dropLocked(op *operation) {
+	s.counters.dropped++
+	s.write.queued.remove(op)
+	s.unchargeLocked(op)
+	s.failWriteLocked(op, &IOError{Err: ErrDropped})
+}
+
+// WaitRoom returns nil when a Begin of a write of that many bytes would be admitted, as far as can be known
+// while others write too. It waits in line with blocking writes. Errors: ctx.Err, a closed stream.
+func (s *NetworkStream) WaitRoom(ctx context.Context, bytes int64) error {
+	if bytes < 0 {
+		return &ArgumentOutOfRangeError{ParamName: "bytes", ActualValue: bytes}
+	}
+	if err := ctx.Err(); err != nil {
+		return s.opError("write", &IOError{Err: canceledError(err)})
+	}
+	s.mu.Lock()
+	if err := s.writableLocked(); err != nil {
+		s.mu.Unlock()
+		return s.opError("write", err)
+	}
+	op := newOperation(&s.owner, kindWrite, nil, nil, 2)
+	op.size, op.probe, op.blocking = bytes, true, true
+	s.enterRoomLocked(op)
+	s.unlock()
+	return s.waitBlocking(ctx, op, 0)
+}
+
+// Pending returns the writes that were begun and whose callback has not started (or which have not completed,
+// when they have none), and their bytes. It may be called from any goroutine at any time.
+func (s *NetworkStream) Pending() (writes int, bytes int64) {
+	return int(s.write.pendingWrites.Load()), s.write.pendingBytes.Load()
+}
+
+// Drain waits until every write begun before the call has completed. It returns nil when all writes begun so
+// far have succeeded, else the first failure. It does not wait for callbacks, so a callback may call it.
+func (s *NetworkStream) Drain(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return s.opError("write", &IOError{Err: canceledError(err)})
+	}
+	s.helpFlush()
+	s.mu.Lock()
+	op := newOperation(&s.owner, kindWrite, nil, nil, 2)
+	op.seq, op.drain, op.blocking = s.write.nextSeq, true, true
+	s.write.drains.pushBack(op)
+	s.serveDrainsLocked()
+	s.unlock()
+	return s.waitBlocking(ctx, op, 0)
+}
+
+// serveDrainsLocked completes the Drain calls that wait for nothing any more.
+func (s *NetworkStream) serveDrainsLocked() {
+	w := &s.write
+	if w.drains.empty() {
+		return
+	}
+	first := w.firstSeq
+	if op := w.queued.head; op != nil {
+		first = min(first, op.seq)
+	}
+	for op := w.drains.head; op != nil; {
+		next := op.next
+		if first >= op.seq {
+			w.drains.remove(op)
+			s.finishLocked(&w.opQueue, op, w.failed)
+		}
+		op = next
+	}
+}

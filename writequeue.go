@@ -1,0 +1,355 @@
+package netstream
+
+import (
+	"math"
+	"sync/atomic"
+	"time"
+
+	"github.com/seed-9ac8cf60/netstream/internal/loop"
+)
+
+const (
+	// directBytes is the most that Begin's own attempt hands to the kernel: one send of 4 MiB takes almost 1 ms
+	// inline and holds a P all that time.
+	directBytes = 64 << 10
+	// batchBytes bounds one vectored send, turnBytes what one stream sends before others of its loop get a turn.
+	batchBytes = 512 << 10
+	turnBytes  = 2 << 20
+)
+
+// writeQueue is the writing direction: the queue, its limits, and what has become of the byte stream. Guarded by
+// the stream's mu, but for what says otherwise.
+type writeQueue struct {
+	opQueue
+	flushTask   loop.Task
+	flushPosted bool // flushTask is queued, or will be by unlock
+
+	// room holds blocking writes that wait for room, and the probes of WaitRoom, first come first served.
+	room       opList
+	roomWrites int // how many of them are writes; no Begin overtakes those
+
+	// pendingBytes and pendingWrites count the writes from Begin until their callback starts. They grow under mu
+	// only, so a check against the limits holds until mu is given up; callbacks take away without it.
+	pendingBytes, pendingWrites atomic.Int64
+	roomWanted                  atomic.Bool // somebody waits for room: whoever takes away looks
+
+	// bare counts, for the present epoch, the completed writes without a callback that nobody has ended yet:
+	// epoch<<32 | count. While there are any, a Begin is queued rather than sent, so that a caller who
+	// pipelines is coalesced and one who asks and waits never pays for a hand-over.
+	bare atomic.Uint64
+
+	one      [1][]byte     // the vector of Begin's own attempt; belongs to the owner
+	torn     error         // an *IOError with Torn: part of a message is out and the rest never will be
+	soft     bool          // torn by a blocking Write: the next blocking Write ends that state
+	finAsked bool          // CloseWrite was called: no more writes, FIN behind the queue
+	finSent  bool          //
+	drains   opList        // Drain calls; seq is what they wait for
+	firstSeq uint64        // of the first operation in flight, as of the owner's last look; noSeq: none
+	oldest   time.Duration // when that one was begun
+	failed   error         // first failure of a begun write, for Drain
+}
+
+const noSeq = math.MaxUint64
+
+// flushRunner is the task that sends what is queued.
+type flushRunner struct{ stream *NetworkStream }
+
+// Run implements loop.Runner.
+func (f *flushRunner) Run() {
+	s := f.stream
+	s.mu.Lock()
+	w := &s.write
+	w.flushPosted = false
+	if w.busy {
+		s.mu.Unlock()
+		return
+	}
+	w.busy = true
+	s.mu.Unlock()
+	s.flush(true)
+}
+
+// wantFlushLocked has the next unlock hand the queue to the stream's loop, if nobody works on it.
+func (s *NetworkStream) wantFlushLocked() {
+	w := &s.write
+	if w.busy || w.flushPosted {
+		return
+	}
+	w.flushPosted = true
+	s.todo |= todoFlush
+}
+
+// helpFlush lets a goroutine that is about to wait send what is queued, if nobody is sending.
+func (s *NetworkStream) helpFlush() {
+	s.mu.Lock()
+	w := &s.write
+	if w.busy || w.queued.empty() {
+		s.mu.Unlock()
+		return
+	}
+	w.busy = true
+	s.mu.Unlock()
+	s.flush(false)
+}
+
+// attempt is what a transport answered; the zero attempt stands for none.
+type attempt struct {
+	made bool
+	n    int
+	err  error
+}
+
+// flush sends what is queued until nothing is left, the connection takes no more, or the turn is over. The
+// caller owns the direction.
+func (s *NetworkStream) flush(onLoop bool) {
+	v := takeVectors()
+	defer v.giveBack()
+	var last attempt
+	for sent := 0; ; sent += last.n {
+		t := s.nextWrite(last, sent, onLoop)
+		if t == nil {
+			return
+		}
+		n, err := t.tryWrite(v.fill(s.write.inflight.head, maxVectors))
+		last = attempt{true, n, err}
+		if err == errWouldBlock {
+			last = attempt{}
+			if s.awaitRoom(t, v) {
+				return
+			}
+		}
+	}
+}
+
+// nextWrite accounts for the last attempt and decides what the owner does next: it returns the transport to send
+// what is in flight with, or nil after giving the direction up.
+func (s *NetworkStream) nextWrite(last attempt, sent int, onLoop bool) transport {
+	var finished, bare opList
+	if last.made {
+		finished, bare = s.takeFinished(last)
+	}
+	s.mu.Lock()
+	t, fin := s.nextWriteLocked(last, &finished, sent, onLoop)
+	s.unlock()
+	for op := bare.popFront(); op != nil; op = bare.popFront() {
+		op.release(1)
+	}
+	if fin { // the direction is still the caller's, so the connection cannot go away
+		t.closeWrite()
+		return s.nextWrite(attempt{}, sent, onLoop)
+	}
+	return t
+}
+
+func (s *NetworkStream) nextWriteLocked(last attempt, finished *opList, sent int, onLoop bool) (t transport, fin bool) {
+	w := &s.write
+	if w.waiting {
+		w.endTurnLocked()
+	}
+	if last.made {
+		s.wroteLocked(last, finished)
+	}
+	if w.cutAll != nil || w.cutOne {
+		s.applyCutsLocked(&w.opQueue)
+	}
+	if s.moving {
+		s.parkLocked(&w.opQueue)
+		return nil, false
+	}
+	for s.failHeadsLocked(); w.inflight.empty() && !w.queued.empty(); s.failHeadsLocked() {
+		w.claimLocked(s.claimMax())
+	}
+	s.noteInflightLocked()
+	switch {
+	case w.inflight.empty() && w.finAsked && !w.finSent && s.disposedLocked() == nil:
+		w.finSent = true
+		return s.transport, true
+	case w.inflight.empty():
+		s.restLocked(onLoop)
+		return nil, false
+	case sent >= turnBytes: // let the others of the loop have a turn
+		w.unclaimLocked(0)
+		s.noteInflightLocked()
+		w.busy = false
+		s.wantFlushLocked()
+		return nil, false
+	}
+	return s.transport, false
+}
+
+// wroteLocked accounts for an attempt whose finished operations are already complete.
+func (s *NetworkStream) wroteLocked(last attempt, finished *opList) {
+	s.counters.bytesWritten += uint64(last.n)
+	s.write.callbacks.pushLocked(finished)
+	if last.err != nil && last.err != errInterrupted {
+		s.writeFailedLocked(last.err)
+	}
+}
+
+// claimMax is how much of the queue may go in flight at once. Under OverflowDropOldest it is little, so
+// that what has not started can be dropped.
+func (s *NetworkStream) claimMax() int {
+	if s.config.Overflow == OverflowDropOldest {
+		return 64
+	}
+	return -1
+}
+
+// restLocked gives the direction up when nothing is left to send.
+func (s *NetworkStream) restLocked(onLoop bool) {
+	w := &s.write
+	w.busy = false
+	if onLoop {
+		w.forgetBare()
+	}
+}
+
+// noteInflightLocked records the first operation in flight for those who look from outside. Only the owner
+// calls it.
+func (s *NetworkStream) noteInflightLocked() {
+	w := &s.write
+	w.firstSeq, w.oldest = noSeq, 0
+	if op := w.inflight.head; op != nil {
+		w.firstSeq, w.oldest = op.seq, op.begun
+	}
+	s.serveDrainsLocked()
+}
+
+// awaitRoom has the transport wait until it takes more. False: something has changed, go on.
+func (s *NetworkStream) awaitRoom(t transport, v *vectors) bool {
+	keep := t.keeps()
+	s.mu.Lock()
+	w := &s.write
+	if w.cutAll != nil || w.cutOne || s.moving {
+		s.mu.Unlock()
+		return false
+	}
+	if s.canMove {
+		s.moving = true
+		s.mu.Unlock()
+		return false
+	}
+	batch, operations := v.fillCount(w.inflight.head, keep)
+	w.unclaimLocked(operations)
+	s.noteInflightLocked()
+	w.waiting = true
+	turn := w.turn
+	s.unlock()
+	return t.startWrite(turn, batch)
+}
+
+// writeReturned is the transport's one call after startWrite.
+func (s *NetworkStream) writeReturned(n int, err error) {
+	s.resumeWrite(attempt{made: n > 0 || err != errInterrupted, n: n, err: err})
+}
+
+// resumeWrite goes on after a wait or a blocking call.
+func (s *NetworkStream) resumeWrite(last attempt) {
+	if s.nextWrite(last, 0, true) != nil {
+		s.flush(true)
+	}
+}
+
+// takeFinished completes what the last attempt finished and takes it out of flight: operations with a callback,
+// and bare ones, whose holder the caller releases once mu has been taken and given up. Only the owner of the
+// direction calls it, without mu: a batch of 1,024 completions under mu would stop every Begin meanwhile.
+func (s *NetworkStream) takeFinished(last attempt) (finished, bare opList) {
+	w := &s.write
+	left := int64(last.n)
+	for op := w.inflight.head; op != nil; op = w.inflight.head {
+		rest := op.size - op.done
+		if op.doomed != nil || rest > left || rest == 0 && last.err != nil {
+			op.done += left // a doomed one has nothing in the batch, so left is 0
+			break
+		}
+		left -= rest
+		op.done = op.size
+		w.inflight.remove(op)
+		if op.callback != nil {
+			op.complete()
+			finished.pushBack(op)
+			continue
+		}
+		s.discharge(op)
+		if !op.blocking {
+			w.addBare(op)
+		}
+		op.complete()
+		bare.pushBack(op)
+	}
+	return finished, bare
+}
+
+// writeFailedLocked ends the first operation in flight with the transport's error.
+func (s *NetworkStream) writeFailedLocked(err error) {
+	e := classify(err)
+	s.noteDeadLocked(e)
+	if op := s.write.inflight.popFront(); op != nil {
+		s.endWriteLocked(op, e)
+	}
+}
+
+// endWriteLocked ends op, which is in no list any more, with the failure e. A part of it that is out tears the
+// stream.
+func (s *NetworkStream) endWriteLocked(op *operation, e error) {
+	failure := &IOError{N: op.done, Torn: op.done > 0 && op.done < op.size, Err: e}
+	if failure.Torn {
+		s.tearLocked(failure, op.soft)
+	}
+	s.failWriteLocked(op, failure)
+}
+
+// finishLocked completes op, which is in no list any more.
+func (s *NetworkStream) finishLocked(q *opQueue, op *operation, err error) {
+	op.err = err
+	if op.callback != nil {
+		op.complete()
+		q.callbacks.pushLocked(&opList{op, op})
+		return
+	}
+	if op.charged {
+		s.unchargeLocked(op)
+	}
+	op.complete()
+	op.release(1)
+}
+
+// tearLocked notes that half a message is out. What follows fails, rather than following it on the wire.
+func (s *NetworkStream) tearLocked(failure *IOError, soft bool) {
+	w := &s.write
+	w.torn = &IOError{Torn: true, Err: failure.Err}
+	w.soft = soft
+}
+
+// failHeadsLocked ends what must not be sent, up to the first operation that may. Behind a torn write that is
+// everything, except that after a blocking Write was cut by its deadline the next blocking Write goes
+// through: its caller knows where the stream stands.
+func (s *NetworkStream) failHeadsLocked() {
+	w := &s.write
+	for op := w.inflight.head; op != nil; op = w.inflight.head {
+		switch {
+		case op.doomed != nil:
+			w.inflight.remove(op)
+			s.endWriteLocked(op, op.doomed)
+		case w.torn == nil:
+			return
+		case w.soft && op.soft:
+			w.torn, w.soft = nil, false
+			return
+		default:
+			w.inflight.remove(op)
+			s.failWriteLocked(op, w.torn)
+		}
+	}
+}
+
+// failWriteLocked ends op with a failure that is shared with others.
+func (s *NetworkStream) failWriteLocked(op *operation, failure error) {
+	if !op.blocking && s.write.failed == nil {
+		s.write.failed = failure
+	}
+	if s.closed {
+		s.lost += op.size - op.done
+	}
+	s.finishLocked(&s.write.opQueue, op, failure)
+}
