@@ -1,0 +1,3 @@
+package netstream_test
+
+const haveEpoll = true

@@ -1,0 +1,5 @@
+//go:build !linux
+
+package netstream_test
+
+const haveEpoll = false

@@ -1,0 +1,322 @@
+package netstream_test
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/seed-9ac8cf60/netstream"
+)
+
+// One suite holds every engine to one contract, in every style of calling it. Each test takes its cases from
+// eachConn (how the two ends are connected) and, where it writes or reads, from eachStyle (how it is asked for).
+
+// connCase is one way to get two connected streams.
+type connCase struct {
+	name    string
+	engine  netstream.Engine
+	network string // "tcp", "unix", or "pipe"
+}
+
+var connCases = []connCase{
+	{"auto-tcp", netstream.EngineAuto, "tcp"},
+	{"epoll-tcp", netstream.EngineEpoll, "tcp"},
+	{"epoll-unix", netstream.EngineEpoll, "unix"},
+	{"portable-tcp", netstream.EnginePortable, "tcp"},
+	{"portable-unix", netstream.EnginePortable, "unix"},
+	{"pipe", netstream.EnginePortable, "pipe"},
+}
+
+// tcp reports whether the connection can be reset.
+func (c connCase) tcp() bool { return c.network == "tcp" }
+
+// usable reports whether this system has the engine, and whether NETSTREAM_TEST_ENGINE (auto, epoll, portable)
+// asks for it.
+func (c connCase) usable() bool {
+	if forced := os.Getenv("NETSTREAM_TEST_ENGINE"); forced != "" && forced != c.engine.String() {
+		return false
+	}
+	return c.engine != netstream.EngineEpoll || haveEpoll
+}
+
+// eachConn runs f for every way to connect two streams, as subtests.
+func eachConn(t *testing.T, f func(t *testing.T, c connCase)) {
+	t.Helper()
+	for _, c := range connCases {
+		if c.usable() {
+			t.Run(c.name, func(t *testing.T) { f(t, c) })
+		}
+	}
+}
+
+// eachTCP runs f for every engine over TCP.
+func eachTCP(t *testing.T, f func(t *testing.T, c connCase)) {
+	t.Helper()
+	eachConn(t, func(t *testing.T, c connCase) {
+		if !c.tcp() {
+			t.Skip("needs a connection that can be reset")
+		}
+		f(t, c)
+	})
+}
+
+// config returns cfg (nil: an empty one) with the case's engine.
+func (c connCase) config(cfg *netstream.Config) *netstream.Config {
+	out := netstream.Config{}
+	if cfg != nil {
+		out = *cfg
+	}
+	out.Engine = c.engine
+	return &out
+}
+
+// pair returns two connected streams, each with its own configuration (nil: default), closed at the end of the
+// test.
+func (c connCase) pair(t testing.TB, cfgA, cfgB *netstream.Config) (a, b *netstream.NetworkStream) {
+	t.Helper()
+	if c.network == "pipe" {
+		a, b = netstream.Pipe(c.config(cfgA))
+	} else {
+		ca, cb := c.netPair(t)
+		a, b = mustNew(t, ca, c.config(cfgA)), mustNew(t, cb, c.config(cfgB))
+	}
+	t.Cleanup(func() { a.Close(); b.Close() })
+	return a, b
+}
+
+// withPeer returns a stream and the plain net.Conn at its other end, both closed at the end of the test. Not for
+// pipes.
+func (c connCase) withPeer(t testing.TB, cfg *netstream.Config) (*netstream.NetworkStream, net.Conn) {
+	t.Helper()
+	ca, cb := c.netPair(t)
+	s := mustNew(t, ca, c.config(cfg))
+	t.Cleanup(func() { s.Close(); cb.Close() })
+	return s, cb
+}
+
+func mustNew(t testing.TB, conn net.Conn, cfg *netstream.Config) *netstream.NetworkStream {
+	t.Helper()
+	s, err := netstream.New(conn, cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// netPair returns both ends of a net connection.
+func (c connCase) netPair(t testing.TB) (client, server net.Conn) {
+	t.Helper()
+	address := "127.0.0.1:0"
+	if c.network == "unix" {
+		dir, err := os.MkdirTemp("", "ns") // t.TempDir can be too long for a socket's name
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { os.RemoveAll(dir) })
+		address = filepath.Join(dir, "s")
+	}
+	ln, err := net.Listen(c.network, address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	type accepted struct {
+		conn net.Conn
+		err  error
+	}
+	ch := make(chan accepted, 1)
+	go func() {
+		conn, err := ln.Accept()
+		ch <- accepted{conn, err}
+	}()
+	client, err = net.Dial(c.network, ln.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := <-ch
+	if a.err != nil {
+		t.Fatal(a.err)
+	}
+	return client, a.conn
+}
+
+// style is one way to write or read: the outcome is the same for all.
+type style struct {
+	name  string
+	async bool // uses Begin
+	write func(s *netstream.NetworkStream, p []byte) error
+	read  func(s *netstream.NetworkStream, p []byte) (int, error)
+}
+
+var styles = []style{
+	{"blocking", false,
+		func(s *netstream.NetworkStream, p []byte) error { _, err := s.Write(p); return err },
+		func(s *netstream.NetworkStream, p []byte) (int, error) { return s.Read(p) }},
+	{"context", false,
+		func(s *netstream.NetworkStream, p []byte) error {
+			_, err := s.WriteContext(context.Background(), p)
+			return err
+		},
+		func(s *netstream.NetworkStream, p []byte) (int, error) {
+			return s.ReadContext(context.Background(), p)
+		}},
+	{"begin-end", true,
+		func(s *netstream.NetworkStream, p []byte) error {
+			return beginThen(s, p, func(netstream.AsyncResult) {})
+		},
+		func(s *netstream.NetworkStream, p []byte) (int, error) {
+			return beginReadThen(s, p, func(netstream.AsyncResult) {})
+		}},
+	{"begin-callback", true,
+		func(s *netstream.NetworkStream, p []byte) error {
+			ch := make(chan error, 1)
+			_, err := s.BeginWrite(p, 0, len(p), func(ar netstream.AsyncResult) { ch <- s.EndWrite(ar) }, nil)
+			if err != nil {
+				return err
+			}
+			return <-ch
+		},
+		func(s *netstream.NetworkStream, p []byte) (int, error) {
+			type outcome struct {
+				n   int
+				err error
+			}
+			ch := make(chan outcome, 1)
+			_, err := s.BeginRead(p, 0, len(p), func(ar netstream.AsyncResult) {
+				n, err := s.EndRead(ar)
+				ch <- outcome{n, err}
+			}, nil)
+			if err != nil {
+				return 0, err
+			}
+			o := <-ch
+			return o.n, o.err
+		}},
+	{"begin-waitone", true,
+		func(s *netstream.NetworkStream, p []byte) error {
+			return beginThen(s, p, func(ar netstream.AsyncResult) { ar.AsyncWaitHandle().WaitOne() })
+		},
+		func(s *netstream.NetworkStream, p []byte) (int, error) {
+			return beginReadThen(s, p, func(ar netstream.AsyncResult) { ar.AsyncWaitHandle().WaitOne() })
+		}},
+	{"begin-poll", true,
+		func(s *netstream.NetworkStream, p []byte) error {
+			return beginThen(s, p, pollUntilCompleted)
+		},
+		func(s *netstream.NetworkStream, p []byte) (int, error) {
+			return beginReadThen(s, p, pollUntilCompleted)
+		}},
+}
+
+func beginThen(s *netstream.NetworkStream, p []byte, wait func(netstream.AsyncResult)) error {
+	ar, err := s.BeginWrite(p, 0, len(p), nil, nil)
+	if err != nil {
+		return err
+	}
+	wait(ar)
+	return s.EndWrite(ar)
+}
+
+func beginReadThen(s *netstream.NetworkStream, p []byte, wait func(netstream.AsyncResult)) (int, error) {
+	ar, err := s.BeginRead(p, 0, len(p), nil, nil)
+	if err != nil {
+		return 0, err
+	}
+	wait(ar)
+	return s.EndRead(ar)
+}
+
+func pollUntilCompleted(ar netstream.AsyncResult) {
+	for !ar.IsCompleted() {
+		time.Sleep(50 * time.Microsecond)
+	}
+}
+
+// eachStyle runs f for every style, as subtests.
+func eachStyle(t *testing.T, f func(t *testing.T, st style)) {
+	t.Helper()
+	for _, st := range styles {
+		t.Run(st.name, func(t *testing.T) { f(t, st) })
+	}
+}
+
+// eventually fails the test when cond does not come true within 5 s (what it waits for takes microseconds).
+func eventually(t testing.TB, what string, cond func() bool) {
+	t.Helper()
+	for end := time.Now().Add(5 * time.Second); !cond(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("not within 5 s: %s", what)
+		}
+	}
+}
+
+// within fails the test when ch is not closed or does not deliver within 10 s.
+func within[T any](t testing.TB, what string, ch <-chan T) T {
+	t.Helper()
+	select {
+	case v := <-ch:
+		return v
+	case <-time.After(10 * time.Second):
+		t.Fatalf("not within 10 s: %s", what)
+		panic("unreachable")
+	}
+}
+
+// The loops' pollers are the only goroutines that stay (doc.go names them).
+var leakOptions = []goleak.Option{
+	goleak.IgnoreAnyFunction("github.com/seed-9ac8cf60/netstream/internal/loop.(*Loop).pollLoop"),
+}
+
+// TestMain fails the run when goroutines or descriptors are left over.
+func TestMain(m *testing.M) {
+	before := openDescriptors()
+	code := m.Run()
+	for end := time.Now().Add(3 * time.Second); netstream.Lingering() > 0 && time.Now().Before(end); {
+		time.Sleep(10 * time.Millisecond)
+	}
+	if code == 0 {
+		if err := goleak.Find(leakOptions...); err != nil {
+			fmt.Fprintln(os.Stderr, "goroutines left over:", err)
+			code = 1
+		}
+		if left := newDescriptors(before); len(left) > 0 {
+			fmt.Fprintln(os.Stderr, "descriptors left over:", left)
+			code = 1
+		}
+	}
+	os.Exit(code)
+}
+
+// openDescriptors lists this process's descriptors with what they are; empty where the system does not tell.
+func openDescriptors() []string {
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		return nil
+	}
+	var list []string
+	for _, e := range entries {
+		if target, err := os.Readlink("/proc/self/fd/" + e.Name()); err == nil {
+			list = append(list, e.Name()+" "+target)
+		}
+	}
+	return list
+}
+
+// newDescriptors returns the sockets that are open now and were not before.
+func newDescriptors(before []string) []string {
+	var left []string
+	for _, d := range openDescriptors() {
+		if strings.Contains(d, "socket:") && !slices.Contains(before, d) {
+			left = append(left, d)
+		}
+	}
+	return left
+}
