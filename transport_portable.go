@@ -3,6 +3,7 @@ package netstream
 import (
 	"crypto/tls"
 	"errors"
+	"io"
 	"net"
 	"os"
 	"sync"
@@ -197,6 +198,19 @@ func (t *portable) writeThrough(turn uint32, p []byte) (int, error) {
 	}
 	n, err := t.conn.Write(p)
 	return n, t.end(dirWrite, err)
+}
+
+// sendFile uses net's own sendfile.
+func (t *portable) sendFile(turn uint32, file *os.File, n int64) (int64, error) {
+	tcp, ok := t.conn.(*net.TCPConn)
+	if !ok {
+		return 0, errWouldBlock
+	}
+	if !t.begin(dirWrite, turn) {
+		return 0, errInterrupted
+	}
+	sent, err := tcp.ReadFrom(&io.LimitedReader{R: file, N: n})
+	return sent, t.end(dirWrite, err)
 }
 
 func (t *portable) blockingRead(turn uint32, p []byte) (int, error) {

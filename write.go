@@ -212,12 +212,9 @@ func (s *NetworkStream) writeBlocking(ctx context.Context, p []byte, soft bool) 
 		s.mu.Unlock()
 		return 0, s.opError("write", err)
 	}
-	s.counters.writeOps++
-	op := newOperation(&s.owner, kindWrite, nil, nil, 2)
-	op.buffer, op.size, op.blocking, op.soft = p, int64(len(p)), true, soft
-	op.begun = sinceStart()
 	timeout := s.writeTimeout
 	if !w.idleLocked() || !w.room.empty() {
+		op := s.newBlockingWriteLocked(p, int64(len(p)), soft)
 		if w.room.empty() && s.chargeLocked(op) {
 			w.enqueueLocked(op)
 			s.wantFlushLocked()
@@ -228,21 +225,41 @@ func (s *NetworkStream) writeBlocking(ctx context.Context, p []byte, soft bool) 
 		s.helpFlush()
 		return s.waitBlockingCount("write", ctx, op, timeout)
 	}
-	s.forceChargeLocked(op)
-	w.enqueueLocked(op)
-	w.claimLocked(-1)
-	w.busy, w.waiting = true, true
-	s.failHeadsLocked() // ends a soft tear
+	op := s.startBlockingWriteLocked(p, int64(len(p)), soft)
 	turn, t := w.turn, s.transport
 	s.unlock()
 	stop := s.watch(ctx, op, timeout)
 	n, err := t.writeThrough(turn, p)
-	last := attempt{n > 0 || err != errInterrupted && err != errWouldBlock, n, err}
+	s.resumeBlocking(attempt{n > 0 || err != errInterrupted && err != errWouldBlock, n, err})
+	done, err := op.outcome(stop)
+	return int(done), s.opError("write", err)
+}
+
+func (s *NetworkStream) newBlockingWriteLocked(p []byte, size int64, soft bool) *operation {
+	s.counters.writeOps++
+	op := newOperation(&s.owner, kindWrite, nil, nil, 2)
+	op.buffer, op.size, op.blocking, op.soft = p, size, true, soft
+	op.begun = sinceStart()
+	return op
+}
+
+// startBlockingWriteLocked makes the caller the owner of the idle direction, with its write in flight.
+func (s *NetworkStream) startBlockingWriteLocked(p []byte, size int64, soft bool) *operation {
+	w := &s.write
+	op := s.newBlockingWriteLocked(p, size, soft)
+	s.forceChargeLocked(op)
+	w.enqueueLocked(op)
+	w.claimLocked(-1)
+	w.busy, w.waiting = true, true
+	s.failHeadsLocked() // a soft tear ends here
+	return op
+}
+
+// resumeBlocking goes on after the owner's blocking call, on its own goroutine.
+func (s *NetworkStream) resumeBlocking(last attempt) {
 	if s.nextWrite(last, 0, false) != nil {
 		s.flush(false)
 	}
-	done, err := op.outcome(stop)
-	return int(done), s.opError("write", err)
 }
 
 // refuseBlockingWriteLocked makes the checks of a blocking write. The context comes last, as in .NET.
