@@ -94,18 +94,16 @@ const (
 	tagSync = 1 << 2 // the kind is in the two bits below, the generation above bit 16
 )
 
-var operations = sync.Pool{New: func() any {
-	op := new(operation)
-	op.word.Store(opGeneration)
-	return op
-}}
+var operations = sync.Pool{New: func() any { return new(operation) }}
 
 // newOperation takes an operation from the pool with the given number of holders.
 func newOperation(o *owner, k kind, callback AsyncCallback, state any, holders uint64) *operation {
 	op := operations.Get().(*operation)
-	op.owner.Store(o)
+	if op.owner.Load() != o {
+		op.owner.Store(o)
+	}
 	op.kind, op.callback, op.state = k, callback, state
-	op.word.Store(op.word.Load()&^(opGeneration-1) | holders*opHolder)
+	op.word.Store(op.word.Load()&^(opGeneration-1) + opGeneration | holders*opHolder)
 	return op
 }
 
@@ -145,18 +143,18 @@ func (op *operation) hold(tag uint64) bool {
 func (op *operation) release(n uint64) {
 	w := op.word.Add(^(n*opHolder - 1))
 	if w&opHolderMask == 0 && w&opPinned == 0 {
-		op.recycle(w)
+		op.recycle()
 	}
 }
 
-func (op *operation) recycle(w uint64) {
+// recycle gives the operation to the pool. Without a holder its generation is over; the next life starts a new one.
+// The owner stays: storing it is not free, and the pool forgets what it holds within two collections.
+func (op *operation) recycle() {
 	op.callback, op.state, op.buffer, op.vectors = nil, nil, nil, nil
 	op.size, op.done, op.seq, op.begun, op.epoch = 0, 0, 0, 0, 0
 	op.next, op.prev, op.cut, op.err, op.accepted, op.wake = nil, nil, nil, nil, nil, nil
 	op.sync, op.bare, op.blocking, op.soft, op.probe, op.drain = false, false, false, false, false, false
 	op.inRoom, op.charged, op.doomed = false, false, nil
-	op.owner.Store(nil) // the pool must not keep the stream alive
-	op.word.Store(w&^(opGeneration-1) + opGeneration)
 	operations.Put(op)
 }
 

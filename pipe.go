@@ -117,7 +117,7 @@ type pipeConn struct {
 	readBy, writeBy pipeDeadline
 }
 
-var _ attempter = (*pipeConn)(nil)
+var _ direct = (*pipeConn)(nil)
 
 func (c *pipeConn) tryRead(p []byte) (int, error) {
 	n, err, _ := c.in.read(p)
@@ -133,20 +133,22 @@ func (c *pipeConn) Read(p []byte) (int, error) {
 	return c.wait(&c.readBy, func() (int, error, <-chan struct{}) { return c.in.read(p) })
 }
 
-func (c *pipeConn) waitReadable() error {
-	_, err := c.wait(&c.readBy, func() (int, error, <-chan struct{}) { return c.in.read(nil) })
-	return err
-}
+func (c *pipeConn) read(p []byte) (int, error) { return c.Read(p) }
 
 func (c *pipeConn) Write(p []byte) (int, error) {
 	written := 0
 	for {
-		n, err := c.wait(&c.writeBy, func() (int, error, <-chan struct{}) { return c.out.write([][]byte{p[written:]}) })
+		n, err := c.write([][]byte{p[written:]})
 		written += n
 		if err != nil || written == len(p) {
 			return written, err
 		}
 	}
+}
+
+// write waits until some of the vectors could be taken.
+func (c *pipeConn) write(vectors [][]byte) (int, error) {
+	return c.wait(&c.writeBy, func() (int, error, <-chan struct{}) { return c.out.write(vectors) })
 }
 
 // wait tries until something comes of it, the deadline passes or the end is closed.

@@ -9,7 +9,7 @@ import (
 )
 
 // Without non-blocking attempts every asynchronous operation is a blocking call on a goroutine.
-func newRawAttempter(syscall.RawConn) attempter { return nil }
+func newDescriptor(syscall.RawConn) direct { return nil }
 
 func rawBuffered(syscall.RawConn) (int, error) { return 0, errors.ErrUnsupported }
 func rawUnacked(syscall.RawConn) (int, error)  { return 0, errors.ErrUnsupported }

@@ -10,9 +10,10 @@ import (
 	"github.com/seed-9ac8cf60/netstream/internal/sys"
 )
 
-// rawAttempter makes non-blocking attempts on the descriptor of a connection that net owns. Each half belongs to
-// the owner of its direction; the functions are bound once, so that an attempt allocates nothing.
-type rawAttempter struct {
+// descriptor is the direct use of a socket that net owns, through its RawConn: non-blocking attempts, and blocking
+// calls with system calls that the scheduler need not be told of. Each half belongs to the owner of its
+// direction; the functions are bound once, so that a call allocates nothing.
+type descriptor struct {
 	raw syscall.RawConn
 
 	readOnce, readWait func(fd uintptr) bool
@@ -20,27 +21,77 @@ type rawAttempter struct {
 	inN                int
 	inErr              syscall.Errno
 
-	writeOnce func(fd uintptr) bool
-	out       [][]byte
-	outN      int
-	outErr    syscall.Errno
+	writeOnce, writeWait func(fd uintptr) bool
+	out                  [][]byte
+	outN                 int
+	rest                 [1][]byte
+	outErr               syscall.Errno
 }
 
-func newRawAttempter(raw syscall.RawConn) attempter {
-	a := &rawAttempter{raw: raw}
-	a.readOnce = func(fd uintptr) bool {
-		a.inN, a.inErr = receive(int(fd), a.in)
+func newDescriptor(raw syscall.RawConn) direct {
+	d := &descriptor{raw: raw}
+	d.readOnce = func(fd uintptr) bool {
+		d.inN, d.inErr = receive(int(fd), d.in)
 		return true
 	}
-	a.readWait = func(fd uintptr) bool {
-		a.inN, a.inErr = receive(int(fd), nil)
-		return a.inErr != syscall.EAGAIN
+	d.readWait = func(fd uintptr) bool {
+		d.inN, d.inErr = receive(int(fd), d.in)
+		return d.inErr != syscall.EAGAIN
 	}
-	a.writeOnce = func(fd uintptr) bool {
-		a.outN, a.outErr = sys.Sendv(int(fd), a.out)
+	d.writeOnce = func(fd uintptr) bool {
+		d.outN, d.outErr = sys.Sendv(int(fd), d.out)
 		return true
 	}
-	return a
+	d.writeWait = func(fd uintptr) bool {
+		for {
+			n, errno := sys.Sendv(int(fd), d.out)
+			if errno == syscall.EAGAIN {
+				return false
+			}
+			d.outN += n
+			d.outErr = errno
+			if errno != 0 || !d.advance(n) {
+				return true
+			}
+		}
+	}
+	return d
+}
+
+// advance prepares to send the rest of a single vector; of several, the caller sends the rest.
+func (d *descriptor) advance(n int) (more bool) {
+	if len(d.out) != 1 || n == len(d.out[0]) {
+		return false
+	}
+	d.rest[0] = d.out[0][n:]
+	d.out = d.rest[:]
+	return true
+}
+
+func (d *descriptor) tryRead(p []byte) (int, error) { return d.receive(p, d.readOnce) }
+func (d *descriptor) read(p []byte) (int, error)    { return d.receive(p, d.readWait) }
+
+func (d *descriptor) receive(p []byte, f func(fd uintptr) bool) (int, error) {
+	d.in = p
+	err := d.raw.Read(f)
+	d.in = nil
+	if err != nil {
+		return 0, err
+	}
+	return received(d.inN, d.inErr)
+}
+
+func (d *descriptor) tryWrite(vectors [][]byte) (int, error) { return d.send(vectors, d.writeOnce) }
+func (d *descriptor) write(vectors [][]byte) (int, error)    { return d.send(vectors, d.writeWait) }
+
+func (d *descriptor) send(vectors [][]byte, f func(fd uintptr) bool) (int, error) {
+	d.out, d.outN = vectors, 0
+	err := d.raw.Write(f)
+	d.out, d.rest[0] = nil, nil
+	if err != nil {
+		return d.outN, err
+	}
+	return sent(d.outN, d.outErr)
 }
 
 // receive takes data, or looks for it when p is empty; -1 stands for data that was only looked at.
@@ -74,35 +125,7 @@ func sent(n int, errno syscall.Errno) (int, error) {
 	case syscall.EAGAIN:
 		return 0, errWouldBlock
 	}
-	return 0, errno
-}
-
-func (a *rawAttempter) tryRead(p []byte) (int, error) {
-	a.in = p
-	err := a.raw.Read(a.readOnce)
-	a.in = nil
-	if err != nil {
-		return 0, err
-	}
-	return received(a.inN, a.inErr)
-}
-
-func (a *rawAttempter) waitReadable() error {
-	if err := a.raw.Read(a.readWait); err != nil {
-		return err
-	}
-	_, err := received(a.inN, a.inErr)
-	return err
-}
-
-func (a *rawAttempter) tryWrite(vectors [][]byte) (int, error) {
-	a.out = vectors
-	err := a.raw.Write(a.writeOnce)
-	a.out = nil
-	if err != nil {
-		return 0, err
-	}
-	return sent(a.outN, a.outErr)
+	return n, errno
 }
 
 func rawBuffered(raw syscall.RawConn) (int, error) { return control(raw, sys.Buffered) }

@@ -54,7 +54,7 @@ type transport interface {
 	// readThrough and writeThrough may block. They return errWouldBlock at once where a blocking call is no
 	// cheaper than start.
 	readThrough(turn uint32, p []byte) (int, error)
-	writeThrough(turn uint32, p []byte) (int, error)
+	writeThrough(turn uint32, vectors [][]byte) (int, error)
 	// sendFile sends up to n bytes of file, blocking; fewer without an error means that the file has ended.
 	// errWouldBlock: the system cannot send this file on this connection.
 	sendFile(turn uint32, file *os.File, n int64) (int64, error)

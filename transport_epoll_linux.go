@@ -146,8 +146,8 @@ func (t *epoll) startWrite(turn uint32, _ [][]byte) bool {
 	return !t.wasCancelled(dirWrite, turn) || !t.socket.CancelWrite()
 }
 
-func (t *epoll) readThrough(uint32, []byte) (int, error)  { return 0, errWouldBlock }
-func (t *epoll) writeThrough(uint32, []byte) (int, error) { return 0, errWouldBlock }
+func (t *epoll) readThrough(uint32, []byte) (int, error)    { return 0, errWouldBlock }
+func (t *epoll) writeThrough(uint32, [][]byte) (int, error) { return 0, errWouldBlock }
 
 // sendFile waits in poll(2), a slice at a time, so that a cancel is seen: the caller blocks anyway.
 func (t *epoll) sendFile(turn uint32, file *os.File, n int64) (sent int64, err error) {

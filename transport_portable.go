@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -22,34 +23,44 @@ type portable struct {
 	stream *NetworkStream
 	conn   net.Conn
 	raw    syscall.RawConn // nil: conn has no descriptor that may be used directly
-	try    attempter       // nil: conn has no non-blocking attempts
+	direct direct          // nil: conn is only a net.Conn
 	stays  string          // why an EngineAuto stream has not moved to the loop; written once by the move
 
-	// mu guards what follows. Setting a deadline of conn happens under it, so that a late interrupt cannot hit
-	// the call after the one it was meant for. It is locked with no other lock held.
+	// mu guards what follows, but for the calls' words. Setting a deadline of conn happens under it, so that a
+	// late interrupt cannot hit the call after the one it was meant for. It is locked with no other lock held.
 	mu    sync.Mutex
 	half  [2]half // by direction
 	ahead lookAhead
 }
 
-// attempter makes one attempt to move bytes without waiting; errWouldBlock if it cannot.
-type attempter interface {
+// direct is a connection that can do more than net.Conn asks for: the descriptor of a socket, an end of a Pipe.
+// The try methods make one attempt without waiting; errWouldBlock if nothing can be done. The others wait, and
+// obey the connection's deadlines.
+type direct interface {
 	tryRead(p []byte) (int, error)
 	tryWrite(vectors [][]byte) (int, error)
+	read(p []byte) (int, error) // an empty p waits until there is something to read
+	write(vectors [][]byte) (int, error)
 }
 
 // half is one direction's calls on the connection.
+//
+// The word says what goes on: 0 between calls, turn<<32 | callRunning in one, with callPoked after its deadline was
+// set into the past, and turn<<32 | callAsked when the call of that turn was cancelled before it began. A call
+// begins and ends with one compare-and-swap; everything unusual happens under mu.
 type half struct {
-	turn    uint32 // of the call in progress
-	inCall  bool
-	poked   bool   // its deadline was set into the past
-	asked   bool   // askedTurn was cancelled before its call began
-	askedAt uint32 //
-	active  bool   // the direction's goroutine is at work
-	pending bool   // buffers hold the next call
-	next    uint32 // its turn
-	buffers [][]byte
+	word    atomic.Uint64
+	active  bool     // the direction's goroutine is at work
+	pending bool     // buffers hold the next call
+	next    uint32   // its turn
+	buffers [][]byte // what it moves
 }
+
+const (
+	callRunning = 1 << 0
+	callPoked   = 1 << 1
+	callAsked   = 1 << 2
+)
 
 // lookAhead is the byte that a zero-byte read took from a connection that cannot be peeked.
 type lookAhead struct {
@@ -65,13 +76,10 @@ const keptVectors = 64
 func newPortable(s *NetworkStream, conn net.Conn) *portable {
 	t := &portable{stream: s, conn: conn}
 	t.raw = rawConnOf(conn)
-	switch c := conn.(type) {
-	case attempter:
-		t.try = c
-	default:
-		if t.raw != nil {
-			t.try = newRawAttempter(t.raw)
-		}
+	if c, ok := conn.(*pipeConn); ok {
+		t.direct = c
+	} else if t.raw != nil {
+		t.direct = newDescriptor(t.raw)
 	}
 	return t
 }
@@ -101,7 +109,7 @@ func (t *portable) engine() (Engine, string) {
 }
 
 func (t *portable) keeps() int {
-	if t.raw == nil {
+	if t.direct == nil {
 		return 1
 	}
 	return keptVectors
@@ -113,22 +121,22 @@ func (t *portable) tryRead(p []byte) (int, error) {
 	if n, ok := t.takeAhead(p); ok {
 		return n, nil
 	}
-	if t.try == nil {
+	if t.direct == nil {
 		return 0, errWouldBlock
 	}
-	return t.try.tryRead(p)
+	return t.direct.tryRead(p)
 }
 
 func (t *portable) tryWrite(vectors [][]byte) (int, error) {
-	if t.try == nil {
+	if t.direct == nil {
 		return 0, errWouldBlock
 	}
-	return t.try.tryWrite(vectors)
+	return t.direct.tryWrite(vectors)
 }
 
 // takeAhead serves a read from the byte that was looked at before, if there is one.
 func (t *portable) takeAhead(p []byte) (int, bool) {
-	if t.try != nil {
+	if t.direct != nil {
 		return 0, false
 	}
 	t.mu.Lock()
@@ -192,12 +200,8 @@ func (t *portable) calls(d direction) {
 
 func (t *portable) readThrough(turn uint32, p []byte) (int, error) { return t.blockingRead(turn, p) }
 
-func (t *portable) writeThrough(turn uint32, p []byte) (int, error) {
-	if !t.begin(dirWrite, turn) {
-		return 0, errInterrupted
-	}
-	n, err := t.conn.Write(p)
-	return n, t.end(dirWrite, err)
+func (t *portable) writeThrough(turn uint32, vectors [][]byte) (int, error) {
+	return t.blockingWrite(turn, vectors)
 }
 
 // sendFile uses net's own sendfile.
@@ -220,83 +224,78 @@ func (t *portable) blockingRead(turn uint32, p []byte) (int, error) {
 	if !t.begin(dirRead, turn) {
 		return 0, errInterrupted
 	}
+	if t.direct != nil {
+		n, err := t.direct.read(p)
+		return n, t.end(dirRead, err)
+	}
 	if len(p) == 0 {
-		return 0, t.end(dirRead, t.waitReadable())
+		return 0, t.end(dirRead, t.lookAhead())
 	}
 	n, err := t.conn.Read(p)
-	if n == 0 && err == nil { // io.Reader allows it; it says nothing
+	if n > 0 { // an error beside data comes again with the next read, if it lasts
+		err = nil
+	} else if err == nil { // io.Reader allows it; it says nothing
 		err = errInterrupted
-	}
-	if n > 0 && err != nil { // the error, if it lasts, comes again with the next read
-		t.end(dirRead, nil)
-		return n, nil
 	}
 	return n, t.end(dirRead, err)
 }
 
-// waitReadable returns nil when a read would get data.
-func (t *portable) waitReadable() error {
-	if t.try == nil {
-		n, err := t.conn.Read(t.ahead.b[:]) // only the owner of the reading is here, and full is false
-		if n == 1 {
-			t.mu.Lock()
-			t.ahead.full = true
-			t.mu.Unlock()
-			return nil
-		}
-		if err == nil {
-			err = errInterrupted
-		}
-		return err
+// lookAhead returns nil when a read would get data, and keeps the byte it had to take to know.
+func (t *portable) lookAhead() error {
+	n, err := t.conn.Read(t.ahead.b[:]) // only the owner of the reading is here, and full is false
+	switch {
+	case n == 1:
+		t.mu.Lock()
+		t.ahead.full = true
+		t.mu.Unlock()
+		return nil
+	case err == nil:
+		return errInterrupted
 	}
-	if w, ok := t.try.(interface{ waitReadable() error }); ok {
-		return w.waitReadable()
-	}
-	return errors.ErrUnsupported
+	return err
 }
 
-func (t *portable) blockingWrite(turn uint32, vectors [][]byte) (int, error) {
+func (t *portable) blockingWrite(turn uint32, vectors [][]byte) (n int, err error) {
 	if !t.begin(dirWrite, turn) {
 		return 0, errInterrupted
 	}
-	var n int64
-	var err error
-	if len(vectors) > 1 { // only descriptors are given more than one: writev
-		buffers := net.Buffers(vectors)
-		n, err = buffers.WriteTo(t.conn)
+	if t.direct != nil {
+		n, err = t.direct.write(vectors)
 	} else {
-		var m int
-		m, err = t.conn.Write(vectors[0])
-		n = int64(m)
+		n, err = t.conn.Write(vectors[0]) // it keeps one vector only
 	}
-	return int(n), t.end(dirWrite, err)
+	return n, t.end(dirWrite, err)
 }
 
 // begin notes that a call of that turn is about to block; false if it was cancelled already.
 func (t *portable) begin(d direction, turn uint32) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
 	h := &t.half[d]
-	if h.asked && h.askedAt == turn {
-		h.asked = false
+	running := uint64(turn)<<32 | callRunning
+	if h.word.CompareAndSwap(0, running) {
+		return true
+	}
+	t.mu.Lock() // a cancel came first, for this turn or one that is over
+	defer t.mu.Unlock()
+	if h.word.Load() == uint64(turn)<<32|callAsked {
+		h.word.Store(0)
 		return false
 	}
-	h.turn, h.inCall, h.asked = turn, true, false
+	h.word.Store(running)
 	return true
 }
 
 // end notes that the call is over and takes an interrupt back.
 func (t *portable) end(d direction, err error) error {
+	h := &t.half[d]
+	if w := h.word.Load(); w&callPoked == 0 && h.word.CompareAndSwap(w, 0) {
+		return err
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	h := &t.half[d]
-	h.inCall = false
-	if h.poked {
-		h.poked = false
-		t.setDeadline(d, time.Time{})
-		if errors.Is(err, os.ErrDeadlineExceeded) {
-			return errInterrupted
-		}
+	h.word.Store(0)
+	t.setDeadline(d, time.Time{})
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return errInterrupted
 	}
 	return err
 }
@@ -305,13 +304,21 @@ func (t *portable) cancel(d direction, turn uint32) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	h := &t.half[d]
-	switch {
-	case !h.inCall:
-		h.asked, h.askedAt = true, turn
-	case h.turn == turn && !h.poked:
-		h.poked = true
-		if err := t.setDeadline(d, longAgo); err != nil && t.stream.isClosed() {
-			t.conn.Close() // a connection without deadlines can only be closed
+	running := uint64(turn)<<32 | callRunning
+	for {
+		w := h.word.Load()
+		switch {
+		case w&callRunning == 0:
+			if h.word.CompareAndSwap(w, uint64(turn)<<32|callAsked) {
+				return
+			}
+		case w != running: // another call, or poked already
+			return
+		case h.word.CompareAndSwap(running, running|callPoked):
+			if err := t.setDeadline(d, longAgo); err != nil && t.stream.isClosed() {
+				t.conn.Close() // a connection without deadlines can only be closed
+			}
+			return
 		}
 	}
 }

@@ -78,9 +78,9 @@ func (s *NetworkStream) beginWrite(op *operation) (AsyncResult, error) {
 		s.unlock()
 		return result.finished(true), nil
 	}
-	op.begun = sinceStart()
 	w.enqueueLocked(op)
 	if !nothingAhead || s.config.Send == SendDeferred || op.doomed != nil {
+		op.begun = sinceStart()
 		s.wantFlushLocked()
 		s.unlock()
 		return result, nil
@@ -153,7 +153,10 @@ func (s *NetworkStream) sendNow(t transport, op *operation) (finished bool) {
 	switch {
 	case err == errWouldBlock:
 		last = attempt{}
-	case err != nil || int64(n) == size:
+		op.begun = sinceStart()
+	case err == nil && int64(n) < size:
+		op.begun = sinceStart()
+	default:
 		finished = true
 		op.sync = true // before the completion, so that the callback sees it
 	}
@@ -215,6 +218,7 @@ func (s *NetworkStream) writeBlocking(ctx context.Context, p []byte, soft bool) 
 	timeout := s.writeTimeout
 	if !w.idleLocked() || !w.room.empty() {
 		op := s.newBlockingWriteLocked(p, int64(len(p)), soft)
+		op.begun = sinceStart()
 		if w.room.empty() && s.chargeLocked(op) {
 			w.enqueueLocked(op)
 			s.wantFlushLocked()
@@ -229,7 +233,9 @@ func (s *NetworkStream) writeBlocking(ctx context.Context, p []byte, soft bool) 
 	turn, t := w.turn, s.transport
 	s.unlock()
 	stop := s.watch(ctx, op, timeout)
-	n, err := t.writeThrough(turn, p)
+	w.one[0] = p
+	n, err := t.writeThrough(turn, w.one[:])
+	w.one[0] = nil
 	s.resumeBlocking(attempt{n > 0 || err != errInterrupted && err != errWouldBlock, n, err})
 	done, err := op.outcome(stop)
 	return int(done), s.opError("write", err)
@@ -239,7 +245,6 @@ func (s *NetworkStream) newBlockingWriteLocked(p []byte, size int64, soft bool) 
 	s.counters.writeOps++
 	op := newOperation(&s.owner, kindWrite, nil, nil, 2)
 	op.buffer, op.size, op.blocking, op.soft = p, size, true, soft
-	op.begun = sinceStart()
 	return op
 }
 

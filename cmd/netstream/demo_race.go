@@ -154,8 +154,7 @@ type message struct {
 func (p *pipeline) send(ctx context.Context, count int) error {
 	for range count {
 		if p.begun-p.ended.Load() == inFlight {
-			// Waiting for half of them, not for one, lets the next writes gather.
-			if err := p.waitFor(ctx, p.begun-inFlight/2); err != nil {
+			if err := p.waitFor(ctx, p.begun-inFlight+1); err != nil { // until the oldest slot is free
 				return err
 			}
 		}
