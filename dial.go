@@ -79,6 +79,5 @@ func BeginConnect(ctx context.Context, network, address string, cfg *Config, cal
 // EndConnect waits for the connect that ar stands for and returns its stream; it mirrors TcpClient.EndConnect. Call
 // it exactly once for each BeginConnect.
 func EndConnect(ar AsyncResult) (*NetworkStream, error) {
-	_, s, err := ar.end(&connectOwner, kindConnect)
-	return s, err
+	return ar.endStream(&connectOwner, kindConnect)
 }

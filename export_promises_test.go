@@ -7,7 +7,7 @@ package netstream
 func (s *NetworkStream) WriteWaits() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.write.waiting && !s.canMove
+	return s.write.waiting
 }
 
 // ReadWaits reports whether a read waits in the transport.

@@ -245,7 +245,7 @@ func (l *Listener) BeginAccept(callback AsyncCallback, state any) (AsyncResult, 
 // EndAccept waits for the accept that ar stands for and returns its stream; it mirrors Socket.EndAccept. Call it
 // exactly once for each BeginAccept. A stream whose accept is never ended is closed when it is collected.
 func (l *Listener) EndAccept(ar AsyncResult) (*NetworkStream, error) {
-	_, s, err := ar.end(&l.owner, kindAccept)
+	s, err := ar.endStream(&l.owner, kindAccept)
 	if ar.IsZero() {
 		return nil, err
 	}

@@ -45,6 +45,7 @@ type operation struct {
 	seq      uint64 // place in Begin order; unique within a queue
 	blocking bool   // a blocking call waits for it: it has no End, its result is read by the call
 	soft     bool   // cutting it leaves the stream usable for the next blocking Write (promise 11)
+	tears    uint32 // of a soft one: the queue's tears when it was called
 	probe    bool   // a WaitRoom, which waits for room and takes none
 	drain    bool   // a Drain, which waits for those before seq
 	doomed   error  // what it ends with when its turn comes, without being sent

@@ -47,8 +47,13 @@ func (s *NetworkStream) EndRead(ar AsyncResult) (int, error) {
 	if err := s.checkResult(ar); err != nil {
 		return 0, err
 	}
-	n, _, err := ar.end(&s.owner, kindRead)
-	return int(n), s.opError("read", err)
+	op, err := ar.end(&s.owner, kindRead)
+	if err != nil {
+		return 0, s.opError("read", err)
+	}
+	n, err := int(op.done), op.err
+	op.release(1)
+	return n, s.opError("read", err)
 }
 
 // Read reads up to len(p) bytes, at least one unless the stream ends or fails; it implements net.Conn. It waits

@@ -54,6 +54,11 @@ func (ar AsyncResult) AsyncWaitHandle() WaitHandle {
 	return h
 }
 
+var (
+	errForeignResult = &ArgumentError{ParamName: "asyncResult", Message: "the result comes from another call than the corresponding Begin of this object"}
+	errEndedTwice    = &InvalidOperationError{Message: "End was already called for this result"}
+)
+
 func (ar AsyncResult) kind() kind { return kind(ar.tag & 3) }
 
 // claim makes the caller the one End of ar, or says why it cannot be.
@@ -64,31 +69,37 @@ func (ar AsyncResult) claim(o *owner, k kind) error {
 	}
 	if ar.kind() != k || op.owner.Load() != o {
 		if sameLife(op.word.Load(), ar.tag) { // else it was ended long ago, whoever it belonged to
-			return &ArgumentError{ParamName: "asyncResult", Message: "the result was not returned by the corresponding Begin call of this object"}
+			return &IOError{Err: errForeignResult}
 		}
 	}
 	if !op.claimEnd(ar.tag) {
-		return &InvalidOperationError{Message: "End was already called for this result"}
+		return &IOError{Err: errEndedTwice}
 	}
 	return nil
 }
 
-// end waits for the operation that ar stands for and returns its outcome.
-func (ar AsyncResult) end(o *owner, k kind) (n int64, accepted *NetworkStream, err error) {
+// end makes the caller the one End of ar and waits for the operation. The caller reads the outcome and then releases
+// the End's holder.
+func (ar AsyncResult) end(o *owner, k kind) (*operation, error) {
 	if err := ar.claim(o, k); err != nil {
-		if _, null := err.(*ArgumentNullError); null {
-			return 0, nil, err
-		}
-		return 0, nil, &IOError{Err: err}
+		return nil, err
 	}
-	op := ar.op
-	if !op.completed() {
+	if !ar.op.completed() {
 		o.help(k)
-		op.wait()
+		ar.op.wait()
 	}
-	n, accepted, err = op.done, op.accepted, op.err
+	return ar.op, nil
+}
+
+// endStream is the End of an operation that makes a stream.
+func (ar AsyncResult) endStream(o *owner, k kind) (*NetworkStream, error) {
+	op, err := ar.end(o, k)
+	if err != nil {
+		return nil, err
+	}
+	s, err := op.accepted, op.err
 	op.release(1)
-	return n, accepted, err
+	return s, err
 }
 
 // finished returns ar marked as completed synchronously, if it was.

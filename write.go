@@ -87,6 +87,7 @@ func (s *NetworkStream) beginWrite(op *operation) (AsyncResult, error) {
 	}
 	w.busy = true
 	w.claimLocked(-1)
+	s.noteInflightLocked()
 	t := s.transport
 	s.mu.Unlock()
 	return result.finished(s.sendNow(t, op)), nil
@@ -177,7 +178,15 @@ func (s *NetworkStream) EndWrite(ar AsyncResult) error {
 	if err := s.checkResult(ar); err != nil {
 		return err
 	}
-	_, _, err := ar.end(&s.owner, kindWrite)
+	op, err := ar.end(&s.owner, kindWrite)
+	if err != nil {
+		return s.opError("write", err)
+	}
+	if op.bare {
+		s.write.endedBare(op.epoch)
+	}
+	err = op.err
+	op.release(1)
 	return s.opError("write", err)
 }
 
@@ -257,6 +266,7 @@ func (s *NetworkStream) startBlockingWriteLocked(p []byte, size int64, soft bool
 	w.claimLocked(-1)
 	w.busy, w.waiting = true, true
 	s.failHeadsLocked() // a soft tear ends here
+	s.noteInflightLocked()
 	return op
 }
 

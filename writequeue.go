@@ -41,6 +41,7 @@ type writeQueue struct {
 	one      [1][]byte     // the vector of Begin's own attempt; belongs to the owner
 	torn     error         // an *IOError with Torn: part of a message is out and the rest never will be
 	soft     bool          // torn by a blocking Write: the next blocking Write ends that state
+	tears    uint32        // how often torn was set; a Write that waits since before is not "the next"
 	finAsked bool          // CloseWrite was called: no more writes, FIN behind the queue
 	finSent  bool          //
 	drains   opList        // Drain calls; seq is what they wait for
@@ -319,6 +320,7 @@ func (s *NetworkStream) tearLocked(failure *IOError, soft bool) {
 	w := &s.write
 	w.torn = &IOError{Torn: true, Err: failure.Err}
 	w.soft = soft
+	w.tears++
 }
 
 // failHeadsLocked ends what must not be sent, up to the first operation that may. Behind a torn write that is
@@ -333,7 +335,7 @@ func (s *NetworkStream) failHeadsLocked() {
 			s.endWriteLocked(op, op.doomed)
 		case w.torn == nil:
 			return
-		case w.soft && op.soft:
+		case w.soft && op.soft && op.tears == w.tears:
 			w.torn, w.soft = nil, false
 			return
 		default:
