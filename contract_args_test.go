@@ -131,6 +131,9 @@ func TestContractBeginStates(t *testing.T) {
 // Row 47: a Begin in the wrong direction leaves the other one alone.
 func TestContractWrongDirection(t *testing.T) {
 	eachConn(t, func(t *testing.T, c connCase) {
+		if c.network == "pipe" {
+			t.Skip("both ends of a pipe have one configuration")
+		}
 		t.Run("R47 read-only still reads", func(t *testing.T) {
 			s, peer := c.pair(t, &netstream.Config{Access: netstream.AccessRead}, nil)
 			_, err := s.BeginWrite([]byte("x"), 0, 1, noCallback(t), nil)

@@ -80,7 +80,7 @@ func (s *NetworkStream) beginWrite(op *operation) (AsyncResult, error) {
 	}
 	w.enqueueLocked(op)
 	if !nothingAhead || s.config.Send == SendDeferred || op.doomed != nil {
-		op.begun = sinceStart()
+		op.begun = w.beginTimeLocked()
 		s.wantFlushLocked()
 		s.unlock()
 		return result, nil
@@ -253,7 +253,7 @@ func (s *NetworkStream) writeBlocking(ctx context.Context, p []byte, soft bool) 
 func (s *NetworkStream) newBlockingWriteLocked(p []byte, size int64, soft bool) *operation {
 	s.counters.writeOps++
 	op := newOperation(&s.owner, kindWrite, nil, nil, 2)
-	op.buffer, op.size, op.blocking, op.soft = p, size, true, soft
+	op.buffer, op.size, op.blocking, op.soft, op.tears = p, size, true, soft, s.write.tears
 	return op
 }
 
