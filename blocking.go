@@ -80,6 +80,7 @@ func (s *NetworkStream) cutLocked(op *operation, e error) {
 	case op.inRoom:
 		s.leaveRoomLocked(op)
 		s.finishLocked(q, op, &IOError{Err: e})
+		s.serveRoomLocked() // those behind may need less
 	case !q.startedLocked(op):
 		q.queued.remove(op)
 		s.endCutLocked(op, e)
@@ -92,23 +93,29 @@ func (s *NetworkStream) cutLocked(op *operation, e error) {
 
 // cutAllLocked ends everything of a direction with e: deadlines and Close.
 func (s *NetworkStream) cutAllLocked(q *opQueue, e error) {
+	q.cutAll = e
+	if q.busy {
+		s.askBackLocked(q)
+	} else { // a write may be in flight between two turns, when nobody owns the direction
+		s.applyCutsLocked(q)
+	}
 	for op := q.queued.popFront(); op != nil; op = q.queued.popFront() {
 		s.endCutLocked(op, e)
-	}
-	if q.busy {
-		q.cutAll = e
-		s.askBackLocked(q)
 	}
 	if q == &s.write.opQueue {
 		for op := s.write.room.head; op != nil; op = s.write.room.head {
 			s.leaveRoomLocked(op)
 			s.finishLocked(q, op, &IOError{Err: e})
 		}
+		if !q.busy {
+			s.noteInflightLocked()
+		}
 		s.serveDrainsLocked()
 	}
 }
 
-// applyCutsLocked ends what was in flight and is to stop. Only the owner of the direction calls it.
+// applyCutsLocked ends what was in flight and is to stop. Only the owner of the direction calls it, or whoever holds
+// mu while there is no owner.
 func (s *NetworkStream) applyCutsLocked(q *opQueue) {
 	for op := q.inflight.head; op != nil; {
 		next, e := op.next, op.cut
@@ -135,6 +142,11 @@ func (s *NetworkStream) endCutLocked(op *operation, e error) {
 // askBackLocked has the next unlock ask the transport to come back with what it has under way.
 func (s *NetworkStream) askBackLocked(q *opQueue) {
 	switch {
+	case !q.busy: // the turn of the last owner was over: what it left half sent belongs to mu
+		s.applyCutsLocked(q)
+		if q != &s.read {
+			s.noteInflightLocked()
+		}
 	case !q.waiting: // the owner is in a call that does not wait, and looks when it is back
 	case q == &s.read:
 		s.todo |= todoCancelRead

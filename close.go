@@ -139,7 +139,7 @@ func (s *NetworkStream) CloseWrite() error {
 	}
 	w := &s.write
 	w.finAsked = true
-	own := !w.busy && w.queued.empty()
+	own := w.idleLocked()
 	if own {
 		w.busy = true
 	} else {

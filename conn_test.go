@@ -3,6 +3,7 @@ package netstream_test
 import (
 	"context"
 	"net"
+	"os"
 	"path/filepath"
 	"testing"
 
@@ -16,7 +17,12 @@ func pairOver(t testing.TB, network string, cfg *netstream.Config) (client, serv
 	t.Helper()
 	address := "127.0.0.1:0"
 	if network == "unix" {
-		address = filepath.Join(t.TempDir(), "s")
+		dir, err := os.MkdirTemp("", "ns") // t.TempDir can be too long for a socket's name
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { os.RemoveAll(dir) })
+		address = filepath.Join(dir, "s")
 	}
 	ln, err := netstream.Listen(network, address, cfg)
 	if err != nil {
@@ -43,27 +49,57 @@ func pairOver(t testing.TB, network string, cfg *netstream.Config) (client, serv
 	return client, a.s
 }
 
+// allConns is every engine over every network it serves; suite's connCases leave out what differs little.
+var allConns = append([]connCase{{"auto-unix", netstream.EngineAuto, "unix"}}, connCases...)
+
+// TestConnIsACorrectNetConn holds each engine to the suite that the Go team wrote for net.Conn.
 func TestConnIsACorrectNetConn(t *testing.T) {
-	over := func(network string, cfg *netstream.Config) nettest.MakePipe {
-		return func() (c1, c2 net.Conn, stop func(), err error) {
-			a, b := pairOver(t, network, cfg)
-			return a, b, func() { a.Close(); b.Close() }, nil
+	for _, c := range allConns {
+		if !c.usable() {
+			continue
 		}
-	}
-	t.Run("epoll TCP", func(t *testing.T) {
-		nettest.TestConn(t, over("tcp", &netstream.Config{Engine: netstream.EngineEpoll}))
-	})
-	t.Run("epoll Unix", func(t *testing.T) {
-		nettest.TestConn(t, over("unix", &netstream.Config{Engine: netstream.EngineEpoll}))
-	})
-	t.Run("portable TCP", func(t *testing.T) {
-		nettest.TestConn(t, over("tcp", &netstream.Config{Engine: netstream.EnginePortable}))
-	})
-	t.Run("auto TCP", func(t *testing.T) { nettest.TestConn(t, over("tcp", nil)) })
-	t.Run("Pipe", func(t *testing.T) {
-		nettest.TestConn(t, func() (c1, c2 net.Conn, stop func(), err error) {
-			a, b := netstream.Pipe(nil)
-			return a, b, func() { a.Close(); b.Close() }, nil
+		t.Run(c.name, func(t *testing.T) {
+			nettest.TestConn(t, func() (c1, c2 net.Conn, stop func(), err error) {
+				var a, b *netstream.NetworkStream
+				if c.network == "pipe" {
+					a, b = netstream.Pipe(c.config(nil))
+				} else {
+					a, b = pairOver(t, c.network, c.config(nil))
+				}
+				return a, b, func() { a.Close(); b.Close() }, nil
+			})
 		})
-	})
+	}
+}
+
+// lentConn is a stream with LeaveOpen and the connection that it gives back: the caller closes both.
+type lentConn struct {
+	*netstream.NetworkStream
+	below net.Conn
+}
+
+func (c lentConn) Close() error {
+	if err := c.NetworkStream.Close(); err != nil {
+		return err
+	}
+	c.below.Close() // closed twice by some subtests
+	return nil
+}
+
+func TestConnWithLeaveOpenIsACorrectNetConn(t *testing.T) {
+	for _, c := range allConns {
+		if c.network == "pipe" || !c.usable() {
+			continue
+		}
+		t.Run(c.name, func(t *testing.T) {
+			nettest.TestConn(t, func() (c1, c2 net.Conn, stop func(), err error) {
+				below1, below2 := c.netPair(t)
+				lend := func(below net.Conn) lentConn {
+					return lentConn{mustNew(t, below, c.config(&netstream.Config{LeaveOpen: true})), below}
+				}
+				a, b := lend(below1), lend(below2)
+				return a, b, func() { a.Close(); b.Close() }, nil
+			})
+		})
+	}
 }

@@ -54,7 +54,7 @@ func Listen(network, address string, cfg *Config) (*Listener, error) {
 // NewListener accepts streams from any net.Listener: one made by net.ListenConfig (SO_REUSEPORT), an inherited
 // descriptor, a wrapper that reads a PROXY header. It takes ln over; Close closes it.
 func NewListener(ln net.Listener, cfg *Config) (*Listener, error) {
-	if ln == nil {
+	if isNil(ln) {
 		return nil, &ArgumentNullError{ParamName: "ln"}
 	}
 	c, err := listenConfig(cfg)

@@ -79,7 +79,8 @@ func (s *NetworkStream) attach(conn net.Conn, onLoop bool) error {
 	return nil
 }
 
-func isNil(conn net.Conn) bool {
+// isNil reports whether an interface holds nothing, or a nil pointer.
+func isNil(conn any) bool {
 	if conn == nil {
 		return true
 	}
@@ -102,10 +103,16 @@ func checkConnected(conn net.Conn) error {
 	case net.PacketConn:
 		return codeError(CodeOperationNotSupported, errNotStream)
 	}
-	if raw := rawConnOf(conn); raw != nil {
-		if _, err := control(raw, peerErrno); err != nil {
-			return codeError(CodeNotConnected, errors.Join(errNotConnected, err))
+	raw := rawConnOf(conn)
+	if raw == nil {
+		switch conn.(type) {
+		case *net.TCPConn, *net.UnixConn: // a zero value, which was never connected
+			return codeError(CodeNotConnected, errNotConnected)
 		}
+		return nil
+	}
+	if _, err := control(raw, peerErrno); err != nil {
+		return codeError(CodeNotConnected, errors.Join(errNotConnected, err))
 	}
 	return nil
 }

@@ -60,7 +60,7 @@ func (l *opList) splice(other *opList) {
 // system call and giving it up after the last completion was posted, so completions cannot overtake each other.
 type opQueue struct {
 	queued   opList // not started: may be cancelled, dropped or cut at once
-	inflight opList // taken by the owner; guarded by the ownership. Partly or wholly out, or about to be
+	inflight opList // partly or wholly out, or about to be; belongs to the owner, without one to mu
 
 	nextSeq    uint64 // of the next operation begun
 	claimedSeq uint64 // operations before it are in flight or completed

@@ -169,6 +169,12 @@ func (c *pipeConn) wait(by *pipeDeadline, try func() (int, error, <-chan struct{
 		if err != errWouldBlock {
 			return n, err
 		}
+		c.mu.Lock() // a deadline or a close that came before changed was taken does not show on it
+		stale := c.closed || by.channelLocked() != passed
+		c.mu.Unlock()
+		if stale {
+			continue
+		}
 		select {
 		case <-changed:
 		case <-passed:

@@ -55,7 +55,7 @@ type NetworkStream struct {
 	resetIfLost  bool // CloseTimeout: the connection is reset if anything was not sent
 	closedErr    error
 	socketErr    error
-	lost         int64         // bytes of writes that Close aborted
+	lost         int64         // bytes of writes that failed during CloseTimeout or were aborted by Close
 	cause        error         // what CloseWithError or an overflow said
 	releasedCh   chan struct{} // made by whoever waits for released
 	done         chan struct{} // made by Done

@@ -5,15 +5,18 @@ import "context"
 // fitsLocked reports whether a write of that size would be admitted. A write larger than a limit is admitted to
 // an empty queue.
 func (s *NetworkStream) fitsLocked(size int64) bool {
-	w, c := &s.write, &s.config
-	writes := w.pendingWrites.Load()
+	return s.config.admits(s.write.pendingWrites.Load(), s.write.pendingBytes.Load(), size)
+}
+
+// admits reports whether a write of that size may join so many writes of so many bytes.
+func (c *Config) admits(writes, bytes, size int64) bool {
 	if writes == 0 {
 		return true
 	}
 	if c.MaxPendingWrites >= 0 && writes >= int64(c.MaxPendingWrites) {
 		return false
 	}
-	return c.MaxPendingBytes < 0 || w.pendingBytes.Load()+size <= c.MaxPendingBytes
+	return c.MaxPendingBytes < 0 || bytes+size <= c.MaxPendingBytes
 }
 
 // chargeLocked counts op as pending if there is room for it, here and in the group.
@@ -132,6 +135,9 @@ func (s *NetworkStream) roomForLocked(op *operation) (admitted, closeIt bool) {
 	case OverflowClose:
 		return false, true
 	case OverflowDropOldest:
+		if !s.dropHelpsLocked(op.size) {
+			return false, false
+		}
 		for old := w.queued.head; old != nil; {
 			next := old.next
 			if !old.blocking {
@@ -144,6 +150,29 @@ func (s *NetworkStream) roomForLocked(op *operation) (admitted, closeIt bool) {
 		}
 	}
 	return false, false
+}
+
+// dropHelpsLocked reports whether a write of that size would be admitted if queued ones were dropped, behind the
+// blocking writes that wait for room already. Nothing is dropped in vain. It looks no further than it has to.
+func (s *NetworkStream) dropHelpsLocked(size int64) bool {
+	w, g := &s.write, s.config.Group
+	var writes, bytes int64 // that come with it, less those that go
+	for op := w.room.head; op != nil; op = op.next {
+		if !op.probe {
+			writes, bytes = writes+1, bytes+op.size
+		}
+	}
+	for old := w.queued.head; old != nil; old = old.next {
+		if old.blocking {
+			continue
+		}
+		writes, bytes = writes-1, bytes-old.size
+		if s.config.admits(w.pendingWrites.Load()+writes, w.pendingBytes.Load()+bytes, size) &&
+			(g == nil || g.within(g.pendingBytes.Load()+bytes+size, g.pendingWrites.Load()+writes+1)) {
+			return true
+		}
+	}
+	return false
 }
 
 func (s *NetworkStream) dropLocked(op *operation) {

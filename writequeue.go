@@ -1,6 +1,8 @@
 package netstream
 
 import (
+	"context"
+	"errors"
 	"math"
 	"sync/atomic"
 	"time"
@@ -85,7 +87,7 @@ func (s *NetworkStream) wantFlushLocked() {
 func (s *NetworkStream) helpFlush() {
 	s.mu.Lock()
 	w := &s.write
-	if w.busy || w.queued.empty() {
+	if w.busy || w.idleLocked() {
 		s.mu.Unlock()
 		return
 	}
@@ -360,7 +362,7 @@ func (s *NetworkStream) failWriteLocked(op *operation, failure error) {
 	if !op.blocking && s.write.failed == nil {
 		s.write.failed = failure
 	}
-	if s.closed {
+	if s.closed || s.closing && !errors.Is(failure, context.Canceled) { // what was cancelled is not lost
 		s.lost += op.size - op.done
 	}
 	s.finishLocked(&s.write.opQueue, op, failure)

@@ -1,0 +1,340 @@
+package netstream_test
+
+import (
+	"bytes"
+	"fmt"
+	"go/ast"
+	"go/format"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// The rules of the repository. A test that fails here asks for the code to be changed, or for the rule to be
+// discussed; it has no list of exceptions.
+
+const modulePath = "github.com/seed-9ac8cf60/netstream"
+
+// sourceFile is one Go file of this module, whatever system it is for.
+type sourceFile struct {
+	name string // slash-separated, from the root
+	dir  string // "." for the root package
+	test bool
+	text []byte
+	ast  *ast.File
+	fset *token.FileSet
+}
+
+// library reports whether programs that import netstream get this file.
+func (f *sourceFile) library() bool {
+	return !f.test && (f.dir == "." || strings.HasPrefix(f.dir, "internal/"))
+}
+
+func (f *sourceFile) line(p token.Pos) int { return f.fset.Position(p).Line }
+
+func (f *sourceFile) at(p token.Pos) string { return fmt.Sprintf("%s:%d", f.name, f.line(p)) }
+
+// imports returns the paths that the file imports.
+func (f *sourceFile) imports() []string {
+	var list []string
+	for _, spec := range f.ast.Imports {
+		name, err := strconv.Unquote(spec.Path.Value)
+		if err != nil {
+			panic(err) // the parser has seen to that
+		}
+		list = append(list, name)
+	}
+	return list
+}
+
+// sourceFiles parses all Go files of this module. Directories with a go.mod of their own are other modules.
+func sourceFiles(t *testing.T) []*sourceFile {
+	t.Helper()
+	var files []*sourceFile
+	err := filepath.WalkDir(".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() {
+			_, noModule := os.Stat(filepath.Join(name, "go.mod"))
+			if base := d.Name(); name != "." && (base[0] == '.' || base == "testdata" || noModule == nil) {
+				return filepath.SkipDir
+			}
+			return nil
+		}
+		if !strings.HasSuffix(name, ".go") {
+			return nil
+		}
+		text, err := os.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		f := &sourceFile{name: filepath.ToSlash(name), test: strings.HasSuffix(name, "_test.go"), text: text, fset: token.NewFileSet()}
+		f.dir = path.Dir(f.name)
+		if f.ast, err = parser.ParseFile(f.fset, f.name, text, parser.ParseComments|parser.SkipObjectResolution); err != nil {
+			return err
+		}
+		files = append(files, f)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(files) < 50 {
+		t.Fatalf("found %d files only: the rules would hold for nothing", len(files))
+	}
+	return files
+}
+
+func TestUnsafeIsImportedByInternalSysOnly(t *testing.T) {
+	for _, f := range sourceFiles(t) {
+		if f.dir != "internal/sys" && slices.Contains(f.imports(), "unsafe") {
+			t.Errorf("%s imports unsafe", f.name)
+		}
+	}
+}
+
+// Raw system calls bypass the runtime's bookkeeping, so they live where they can be looked after.
+func TestRawSystemCallsAreInInternalSysOnly(t *testing.T) {
+	for _, f := range sourceFiles(t) {
+		if f.dir == "internal/sys" || f.test {
+			continue
+		}
+		if slices.Contains(f.imports(), "golang.org/x/sys/unix") {
+			t.Errorf("%s imports golang.org/x/sys/unix", f.name)
+		}
+		ast.Inspect(f.ast, func(n ast.Node) bool {
+			if sel, ok := n.(*ast.SelectorExpr); ok {
+				if name := sel.Sel.Name; isIdent(sel.X, "syscall") && strings.Contains(name, "Syscall") {
+					t.Errorf("%s uses syscall.%s", f.at(n.Pos()), name)
+				}
+			}
+			return true
+		})
+	}
+}
+
+func isIdent(e ast.Expr, names ...string) bool {
+	id, ok := e.(*ast.Ident)
+	return ok && slices.Contains(names, id.Name)
+}
+
+// floors says which packages of this module each directory may import: those below it.
+var floors = map[string][]string{
+	"internal/sys":  {},
+	"internal/loop": {"internal/sys"},
+	".":             {"internal/sys", "internal/loop"},
+	"cmd/netstream": {"."},
+}
+
+func TestImportsPointDown(t *testing.T) {
+	for _, f := range sourceFiles(t) {
+		allowed, known := floors[f.dir]
+		if !known {
+			t.Errorf("%s: the directory has no floor; say in arch_test.go what it may import", f.name)
+			continue
+		}
+		for _, name := range f.imports() {
+			if name != modulePath && !strings.HasPrefix(name, modulePath+"/") {
+				continue
+			}
+			dir := strings.TrimPrefix(strings.TrimPrefix(name, modulePath), "/")
+			if dir == "" {
+				dir = "."
+			}
+			if !slices.Contains(allowed, dir) && !(f.test && dir == f.dir) {
+				t.Errorf("%s imports %s, which is not below it", f.name, name)
+			}
+		}
+	}
+}
+
+// What a program gets when it imports netstream is the standard library and golang.org/x/sys, nothing more.
+func TestLibraryImportsStandardLibraryAndXSysOnly(t *testing.T) {
+	for _, f := range sourceFiles(t) {
+		if !f.library() {
+			continue
+		}
+		for _, name := range f.imports() {
+			first, _, _ := strings.Cut(name, "/")
+			own := name == modulePath || strings.HasPrefix(name, modulePath+"/")
+			if strings.Contains(first, ".") && !own && !strings.HasPrefix(name, "golang.org/x/sys/") {
+				t.Errorf("%s imports %s", f.name, name)
+			}
+		}
+	}
+}
+
+// A library says nothing of its own accord: what nobody can be told goes to Config.Logger.
+func TestLibraryPrintsNothing(t *testing.T) {
+	for _, f := range sourceFiles(t) {
+		if !f.library() {
+			continue
+		}
+		if slices.Contains(f.imports(), "log") {
+			t.Errorf("%s imports log", f.name)
+		}
+		ast.Inspect(f.ast, func(n ast.Node) bool {
+			call, ok := n.(*ast.CallExpr)
+			if !ok {
+				return true
+			}
+			switch fun := call.Fun.(type) {
+			case *ast.Ident:
+				if isIdent(fun, "print", "println") {
+					t.Errorf("%s calls %s", f.at(n.Pos()), fun.Name)
+				}
+			case *ast.SelectorExpr:
+				if isIdent(fun.X, "fmt") && strings.HasPrefix(fun.Sel.Name, "Print") ||
+					isIdent(fun.X, "os") && isIdent(fun.Sel, "Stdout", "Stderr") {
+					t.Errorf("%s calls %s", f.at(n.Pos()), fun.Sel.Name)
+				}
+			}
+			return true
+		})
+	}
+}
+
+func TestFilesHaveAtMost400Lines(t *testing.T) {
+	for _, f := range sourceFiles(t) {
+		if lines := bytes.Count(f.text, []byte("\n")); !f.test && lines > 400 {
+			t.Errorf("%s has %d lines", f.name, lines)
+		}
+	}
+}
+
+func TestNineFunctionsOfTenHaveAtMost40Lines(t *testing.T) {
+	type function struct {
+		lines int
+		where string
+	}
+	var all []function
+	for _, f := range sourceFiles(t) {
+		if f.test {
+			continue
+		}
+		for _, d := range f.ast.Decls {
+			if d, ok := d.(*ast.FuncDecl); ok {
+				lines := f.line(d.End()) - f.line(d.Pos()) + 1
+				all = append(all, function{lines, f.at(d.Pos()) + " " + d.Name.Name})
+			}
+		}
+	}
+	slices.SortFunc(all, func(a, b function) int { return b.lines - a.lines })
+	long := slices.IndexFunc(all, func(f function) bool { return f.lines <= 40 })
+	t.Logf("%d functions, the median has %d lines, %d have more than 40", len(all), all[len(all)/2].lines, long)
+	if long > len(all)/10 {
+		t.Errorf("%d of %d functions have more than 40 lines: %v", long, len(all), all[:long])
+	}
+}
+
+func TestFilesAreFormatted(t *testing.T) {
+	for _, f := range sourceFiles(t) {
+		if want, err := format.Source(f.text); err != nil || !bytes.Equal(f.text, want) {
+			t.Errorf("%s is not as gofmt writes it (%v)", f.name, err)
+		}
+	}
+}
+
+func TestEveryExportedNameIsDocumented(t *testing.T) {
+	packages := map[string]bool{} // by directory: has a package comment
+	for _, f := range sourceFiles(t) {
+		if f.test {
+			continue
+		}
+		packages[f.dir] = packages[f.dir] || f.ast.Doc != nil
+		if f.ast.Name.Name == "main" {
+			continue
+		}
+		for _, d := range f.ast.Decls {
+			for _, name := range undocumented(f, d) {
+				t.Errorf("%s is not documented", name)
+			}
+		}
+	}
+	for dir, documented := range packages {
+		if !documented {
+			t.Errorf("the package in %s has no comment", dir)
+		}
+	}
+}
+
+// undocumented lists the exported names that d declares without a comment.
+func undocumented(f *sourceFile, d ast.Decl) (names []string) {
+	note := func(id *ast.Ident) { names = append(names, f.at(id.Pos())+" "+id.Name) }
+	switch d := d.(type) {
+	case *ast.FuncDecl:
+		if d.Name.IsExported() && d.Doc == nil && (d.Recv == nil || exportedReceiver(d.Recv)) {
+			note(d.Name)
+		}
+	case *ast.GenDecl:
+		for _, spec := range d.Specs {
+			switch spec := spec.(type) {
+			case *ast.TypeSpec:
+				if !spec.Name.IsExported() {
+					continue
+				}
+				if d.Doc == nil && spec.Doc == nil {
+					note(spec.Name)
+				}
+				for _, id := range undocumentedMembers(f, spec.Type) {
+					note(id)
+				}
+			case *ast.ValueSpec:
+				for _, id := range spec.Names {
+					if id.IsExported() && d.Doc == nil && spec.Doc == nil && spec.Comment == nil {
+						note(id)
+					}
+				}
+			}
+		}
+	}
+	return names
+}
+
+func exportedReceiver(recv *ast.FieldList) bool {
+	typ := recv.List[0].Type
+	if star, ok := typ.(*ast.StarExpr); ok {
+		typ = star.X
+	}
+	if index, ok := typ.(*ast.IndexExpr); ok {
+		typ = index.X
+	}
+	id, ok := typ.(*ast.Ident)
+	return ok && id.IsExported()
+}
+
+// undocumentedMembers returns the exported fields of a struct, and methods of an interface, without a comment. One
+// comment may stand above several in a row.
+func undocumentedMembers(f *sourceFile, typ ast.Expr) (ids []*ast.Ident) {
+	var list []*ast.Field
+	switch typ := typ.(type) {
+	case *ast.StructType:
+		list = typ.Fields.List
+	case *ast.InterfaceType:
+		list = typ.Methods.List
+	}
+	covered := -1 // the last line that the comment above speaks for
+	for _, field := range list {
+		if field.Doc != nil || f.line(field.Pos()) == covered+1 && covered > 0 {
+			covered = f.line(field.End())
+			continue
+		}
+		if field.Comment != nil {
+			continue
+		}
+		for _, id := range field.Names {
+			if id.IsExported() {
+				ids = append(ids, id)
+			}
+		}
+	}
+	return ids
+}

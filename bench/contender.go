@@ -1,0 +1,132 @@
+//go:build linux
+
+package main
+
+import (
+	"fmt"
+	"net"
+	"sort"
+	"strings"
+	"sync/atomic"
+)
+
+// A contender is one way of serving connections. Each has a file of its own, contender_NAME.go, whose init
+// registers it; nothing else has to be changed to add one.
+type contender struct {
+	name  string // in tables and for -contenders
+	about string // one line for the legend
+	rank  int    // place in the tables
+	// serves reports whether the contender takes part in a workload.
+	serves func(w workload) bool
+	// serve runs the workload on j.ln until the process is ended. It calls j.ready when it has accepted all
+	// connections (echo: when it accepts). An error ends the measurement.
+	serve func(j *job) error
+}
+
+// reference is the contender to which all others are compared.
+const reference = "std net"
+
+var registry []*contender
+
+func register(c *contender) {
+	registry = append(registry, c)
+	sort.SliceStable(registry, func(i, k int) bool { return registry[i].rank < registry[k].rank })
+}
+
+func contenderNamed(name string) (*contender, error) {
+	for _, c := range registry {
+		if strings.EqualFold(c.name, strings.TrimSpace(name)) {
+			return c, nil
+		}
+	}
+	names := make([]string, len(registry))
+	for i, c := range registry {
+		names[i] = c.name
+	}
+	return nil, fmt.Errorf("unknown contender %q; there are: %s", name, strings.Join(names, ", "))
+}
+
+// selectContenders returns those that the comma-separated list names, and always the reference. Empty: all.
+func selectContenders(only string) ([]*contender, error) {
+	if only == "" {
+		return registry, nil
+	}
+	wanted := map[string]bool{reference: true}
+	for _, name := range strings.Split(only, ",") {
+		c, err := contenderNamed(name)
+		if err != nil {
+			return nil, err
+		}
+		wanted[c.name] = true
+	}
+	var out []*contender
+	for _, c := range registry {
+		if wanted[c.name] {
+			out = append(out, c)
+		}
+	}
+	return out, nil
+}
+
+// inShapes takes part in all workloads of the given shapes.
+func inShapes(shapes ...shape) func(workload) bool {
+	return func(w workload) bool {
+		for _, s := range shapes {
+			if w.Shape == s {
+				return true
+			}
+		}
+		return false
+	}
+}
+
+// job is what a contender gets in the process under test.
+type job struct {
+	workload
+	ln      *net.TCPListener
+	message []byte // Size bytes, the same for every write; nobody may change it
+
+	readyOnce atomic.Bool
+	onReady   func()
+	stopping  atomic.Bool // connections are about to break, which is no failure
+	onFail    func(error)
+}
+
+// ready says that all connections are served, so that warm-up can begin.
+func (j *job) ready() {
+	if j.readyOnce.CompareAndSwap(false, true) {
+		j.onReady()
+	}
+}
+
+// fail ends the measurement with an error, unless it is over anyway.
+func (j *job) fail(err error) {
+	if err != nil && !j.stopping.Load() {
+		j.onFail(err)
+	}
+}
+
+// readBuffer is the size of a server's read buffer: larger than any echoed message, so that one read takes it.
+const readBuffer = 4096
+
+// slowSendBuffer is the send buffer of streams with slow peers, for every contender: the kernel's default takes
+// megabytes before anything is felt.
+const slowSendBuffer = 32 << 10
+
+// acceptAll accepts the workload's connections with net.
+func (j *job) acceptAll() ([]*net.TCPConn, error) {
+	conns := make([]*net.TCPConn, 0, j.Conns)
+	for len(conns) < j.Conns {
+		c, err := j.ln.AcceptTCP()
+		if err != nil {
+			return nil, err
+		}
+		if j.Shape == shapeFeed {
+			if err := c.SetWriteBuffer(slowSendBuffer); err != nil {
+				return nil, err
+			}
+		}
+		conns = append(conns, c)
+	}
+	return conns, nil
+}

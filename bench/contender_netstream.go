@@ -1,0 +1,365 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"io"
+	"sync/atomic"
+
+	"github.com/seed-9ac8cf60/netstream"
+)
+
+func init() {
+	register(&contender{
+		name: "netstream epoll", rank: 40,
+		about:  "netstream, EngineEpoll: Begin and End with callbacks, run to completion (idle: a zero-byte read)",
+		serves: func(workload) bool { return true },
+		serve:  serveNetstream(netstream.Config{Engine: netstream.EngineEpoll}),
+	})
+	register(&contender{
+		name: "netstream epoll, deferred", rank: 41,
+		about:  "the same with SendDeferred: Begin makes no system call",
+		serves: inShapes(shapeFanout),
+		serve:  serveNetstream(netstream.Config{Engine: netstream.EngineEpoll, Send: netstream.SendDeferred}),
+	})
+	register(&contender{
+		name: "netstream portable", rank: 42,
+		about:  "netstream, EnginePortable: net's own connections, a goroutine while something waits",
+		serves: func(workload) bool { return true },
+		serve:  serveNetstream(netstream.Config{Engine: netstream.EnginePortable}),
+	})
+	register(&contender{
+		name: "netstream auto", rank: 43,
+		about:  "netstream, EngineAuto, accepted by Accept: starts at net's speed, moves to the loop when something asynchronous has to wait",
+		serves: func(w workload) bool { return w.Blocking || w.Shape == shapePipeline || w.ID == "W1" || w.ID == "W7b" },
+		serve:  serveNetstream(netstream.Config{}),
+	})
+}
+
+func serveNetstream(config netstream.Config) func(*job) error {
+	return func(j *job) error {
+		if j.Shape == shapeFanout {
+			config.MaxPendingWrites = j.Window
+		}
+		ln, err := netstream.NewListener(j.ln, &config)
+		if err != nil {
+			return err
+		}
+		accept := beginAccepts
+		if config.Engine == netstream.EngineAuto || j.Blocking {
+			accept = acceptStreams
+		}
+		if j.Shape == shapeEcho {
+			j.ready()
+			return accept(ln, -1, func(s *netstream.NetworkStream) error {
+				if j.Blocking {
+					go func() { j.fail(echoNet(s)) }()
+					return nil
+				}
+				newEcho(j, s).read()
+				return nil
+			})
+		}
+		var streams []*netstream.NetworkStream
+		err = accept(ln, j.Conns, func(s *netstream.NetworkStream) error {
+			streams = append(streams, s)
+			if j.Shape == shapeFeed {
+				return s.Socket().SetWriteBuffer(slowSendBuffer)
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		switch j.Shape {
+		case shapeIdle:
+			return idleNetstream(j, streams)
+		case shapePipeline:
+			j.ready()
+			return together(j.Writers, func(int) error { return newPipeliner(streams[0], j.Window/j.Writers).run(j.message) })
+		case shapeFeed:
+			j.ready()
+			for _, s := range streams {
+				if err := newFeeder(j, s).start(); err != nil {
+					return err
+				}
+			}
+			select {}
+		}
+		j.ready()
+		return newPublisher(j, streams).run()
+	}
+}
+
+// acceptStreams accepts n streams (n < 0: without end) by the blocking call.
+func acceptStreams(ln *netstream.Listener, n int, got func(*netstream.NetworkStream) error) error {
+	for i := 0; i != n; i++ {
+		s, err := ln.AcceptStream()
+		if err != nil {
+			return err
+		}
+		if err := got(s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// beginAccepts does the same asynchronously: with an engine chosen by itself, such streams start on the loop.
+func beginAccepts(ln *netstream.Listener, n int, got func(*netstream.NetworkStream) error) error {
+	done := make(chan error, 1)
+	accepted := 0
+	var callback netstream.AsyncCallback
+	callback = func(ar netstream.AsyncResult) {
+		s, err := ln.EndAccept(ar)
+		if err == nil {
+			err = got(s)
+		}
+		if accepted++; err != nil || accepted == n {
+			done <- err
+			return
+		}
+		if _, err := ln.BeginAccept(callback, nil); err != nil {
+			done <- err
+		}
+	}
+	if _, err := ln.BeginAccept(callback, nil); err != nil {
+		return err
+	}
+	return <-done
+}
+
+// echo serves one connection in .NET's usual way: what completed synchronously is handled by the caller of Begin,
+// everything else by the callback. The callbacks are bound once, so no message costs an allocation.
+type echo struct {
+	job       *job
+	stream    *netstream.NetworkStream
+	buffer    []byte
+	onRead    netstream.AsyncCallback
+	onWritten netstream.AsyncCallback
+}
+
+func newEcho(j *job, s *netstream.NetworkStream) *echo {
+	e := &echo{job: j, stream: s, buffer: make([]byte, readBuffer)}
+	e.onRead = func(ar netstream.AsyncResult) {
+		if !ar.CompletedSynchronously() && e.send(ar) {
+			e.read()
+		}
+	}
+	e.onWritten = func(ar netstream.AsyncResult) {
+		if !ar.CompletedSynchronously() && e.sent(ar) {
+			e.read()
+		}
+	}
+	return e
+}
+
+// read begins reads until one has to wait.
+func (e *echo) read() {
+	for {
+		ar, err := e.stream.BeginRead(e.buffer, 0, len(e.buffer), e.onRead, nil)
+		if err != nil {
+			e.end(err)
+			return
+		}
+		if !ar.CompletedSynchronously() || !e.send(ar) {
+			return
+		}
+	}
+}
+
+// send begins to send back what was read. True: it is sent, read on.
+func (e *echo) send(ar netstream.AsyncResult) bool {
+	n, err := e.stream.EndRead(ar)
+	if err != nil {
+		e.end(err)
+		return false
+	}
+	ar, err = e.stream.BeginWrite(e.buffer, 0, n, e.onWritten, nil)
+	if err != nil {
+		e.end(err)
+		return false
+	}
+	return ar.CompletedSynchronously() && e.sent(ar)
+}
+
+func (e *echo) sent(ar netstream.AsyncResult) bool {
+	if err := e.stream.EndWrite(ar); err != nil {
+		e.end(err)
+		return false
+	}
+	return true
+}
+
+func (e *echo) end(err error) {
+	e.stream.Close()
+	if err != io.EOF {
+		e.job.fail(err)
+	}
+}
+
+// idleNetstream keeps a zero-byte read pending on each stream: it asks for a buffer only when there is something
+// to put into it.
+func idleNetstream(j *job, streams []*netstream.NetworkStream) error {
+	nothing := []byte{}
+	for _, s := range streams {
+		_, err := s.BeginRead(nothing, 0, 0, func(ar netstream.AsyncResult) {
+			_, err := s.EndRead(ar)
+			j.fail(err)
+		}, nil)
+		if err != nil {
+			return err
+		}
+	}
+	j.ready()
+	select {}
+}
+
+// window bounds the writes in flight of one goroutine. The common way through it is one atomic load to take a place
+// and one addition to give it back; whoever finds it full waits until half of it is free.
+type window struct {
+	limit int64
+	begun int64 // of the one goroutine that takes
+	done  atomic.Int64
+	until atomic.Int64  // the value of done that wakes the taker
+	wake  chan struct{} // holds one token
+}
+
+func newWindow(limit int) *window { return &window{limit: int64(limit), wake: make(chan struct{}, 1)} }
+
+func (w *window) take() {
+	if w.begun-w.done.Load() >= w.limit {
+		until := w.begun - w.limit/2
+		w.until.Store(until)
+		for w.done.Load() < until {
+			<-w.wake // it may be an old one
+		}
+	}
+	w.begun++
+}
+
+func (w *window) give() {
+	if w.done.Add(1) == w.until.Load() {
+		select {
+		case w.wake <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// pipeliner is one goroutine that keeps writes in flight on a stream, with a callback for each.
+type pipeliner struct {
+	stream    *netstream.NetworkStream
+	window    *window
+	onWritten netstream.AsyncCallback
+	failed    atomic.Pointer[error]
+}
+
+func newPipeliner(s *netstream.NetworkStream, limit int) *pipeliner {
+	p := &pipeliner{stream: s, window: newWindow(limit)}
+	p.onWritten = func(ar netstream.AsyncResult) {
+		if err := p.stream.EndWrite(ar); err != nil {
+			p.failed.Store(&err)
+		}
+		p.window.give()
+	}
+	return p
+}
+
+func (p *pipeliner) run(message []byte) error {
+	for {
+		p.window.take()
+		if _, err := p.stream.BeginWrite(message, 0, len(message), p.onWritten, nil); err != nil {
+			if failed := p.failed.Load(); failed != nil {
+				return *failed
+			}
+			return err
+		}
+	}
+}
+
+// feeder keeps a window of writes in flight on one stream without a goroutine: each completion begins the next.
+type feeder struct {
+	job       *job
+	stream    *netstream.NetworkStream
+	onWritten netstream.AsyncCallback
+}
+
+func newFeeder(j *job, s *netstream.NetworkStream) *feeder {
+	f := &feeder{job: j, stream: s}
+	f.onWritten = func(ar netstream.AsyncResult) {
+		if err := f.stream.EndWrite(ar); err != nil {
+			f.job.fail(err)
+			return
+		}
+		f.job.fail(f.next())
+	}
+	return f
+}
+
+func (f *feeder) start() error {
+	for range f.job.Window {
+		if err := f.next(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (f *feeder) next() error {
+	_, err := f.stream.BeginWrite(f.job.message, 0, f.job.Size, f.onWritten, nil)
+	return err
+}
+
+// publisher writes one message to all streams.
+type publisher struct {
+	job       *job
+	streams   []*netstream.NetworkStream
+	callbacks []netstream.AsyncCallback
+	left      atomic.Int64  // of the round: streams that have not completed
+	complete  chan struct{} // a round is complete
+}
+
+func newPublisher(j *job, streams []*netstream.NetworkStream) *publisher {
+	p := &publisher{job: j, streams: streams, complete: make(chan struct{}, 1)}
+	for _, s := range streams {
+		p.callbacks = append(p.callbacks, func(ar netstream.AsyncResult) {
+			if err := s.EndWrite(ar); err != nil {
+				p.job.fail(err)
+			}
+			if p.job.Lockstep && p.left.Add(-1) == 0 {
+				p.complete <- struct{}{}
+			}
+		})
+	}
+	return p
+}
+
+func (p *publisher) run() error {
+	for {
+		p.left.Store(int64(len(p.streams)))
+		for i, s := range p.streams {
+			if err := p.publish(s, p.callbacks[i]); err != nil {
+				return err
+			}
+		}
+		if p.job.Lockstep {
+			<-p.complete
+		}
+	}
+}
+
+// publish begins one write; where the stream's queue is full, it waits for room.
+func (p *publisher) publish(s *netstream.NetworkStream, callback netstream.AsyncCallback) error {
+	for {
+		_, err := s.BeginWrite(p.job.message, 0, p.job.Size, callback, nil)
+		if err != netstream.ErrQueueFull {
+			return err
+		}
+		if err := s.WaitRoom(context.Background(), int64(p.job.Size)); err != nil {
+			return err
+		}
+	}
+}
+

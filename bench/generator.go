@@ -1,0 +1,264 @@
+//go:build linux
+
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net/netip"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// generator is the peer of the process under test: one thread that makes as few system calls as it can. It counts
+// what arrives at its end of the connections, so a contender cannot count what it has not done.
+type generator struct {
+	workload
+	fds      []int
+	message  []byte
+	bytes    atomic.Int64 // that arrived, from fast peers
+	stopping atomic.Bool
+	inbox    []byte
+}
+
+const (
+	drainBytes = 256 << 10 // the most one receive of a reading peer takes
+	slowBytes  = 1 << 10   // what a slow peer takes each time
+	slowEvery  = 50 * time.Millisecond
+	slowBuffer = 8 << 10 // its receive buffer
+)
+
+func connectAll(w workload, address string) (*generator, error) {
+	to, err := netip.ParseAddrPort(address)
+	if err != nil {
+		return nil, err
+	}
+	if !to.Addr().IsLoopback() {
+		return nil, fmt.Errorf("%s is not on the loopback interface", address)
+	}
+	g := &generator{workload: w, message: makeMessage(w.Size), inbox: make([]byte, drainBytes)}
+	peer := &unix.SockaddrInet4{Port: int(to.Port()), Addr: to.Addr().As4()}
+	for i := range w.Conns {
+		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+		if err != nil {
+			return nil, err
+		}
+		if g.slow(i) {
+			if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, slowBuffer); err != nil {
+				return nil, err
+			}
+		}
+		for err = unix.EINTR; err == unix.EINTR; {
+			err = unix.Connect(fd, peer)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("connection %d: %w", i, err)
+		}
+		if err := unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1); err != nil {
+			return nil, err
+		}
+		g.fds = append(g.fds, fd)
+	}
+	if w.Shape == shapeEcho {
+		for _, fd := range g.fds { // all are accepted and served before warm-up
+			if err := g.pingPong(fd); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return g, nil
+}
+
+// slow reports whether connection i has a slow peer: the last ones have.
+func (g *generator) slow(i int) bool { return i >= g.Conns-g.Slow }
+
+func (g *generator) count() int64 { return g.bytes.Load() / int64(g.Size) }
+
+func (g *generator) run() error {
+	switch {
+	case g.Shape == shapeIdle:
+		return nil
+	case g.Shape == shapeEcho && g.Conns == 1:
+		for {
+			if err := g.pingPong(g.fds[0]); err != nil {
+				return err
+			}
+			g.bytes.Add(int64(g.Size))
+		}
+	case g.Shape == shapeEcho:
+		return g.echo()
+	case g.Conns == 1:
+		for {
+			n, err := drain(g.fds[0], g.inbox)
+			if err != nil {
+				return err
+			}
+			g.bytes.Add(int64(n))
+		}
+	}
+	return g.sink()
+}
+
+// pingPong sends one message on a blocking socket and waits until it is back.
+func (g *generator) pingPong(fd int) error {
+	if err := g.send(fd); err != nil {
+		return err
+	}
+	for got := 0; got < g.Size; {
+		n, err := unix.Read(fd, g.inbox[got:g.Size])
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			return errEnded
+		}
+		got += n
+	}
+	return g.check()
+}
+
+var errEnded = errors.New("generator: the server has ended a connection")
+
+func (g *generator) check() error {
+	if !bytes.Equal(g.inbox[:g.Size], g.message) {
+		return errors.New("generator: what came back is not what was sent")
+	}
+	return nil
+}
+
+func (g *generator) send(fd int) error {
+	n, err := unix.Write(fd, g.message)
+	if err == nil && n < len(g.message) {
+		err = errors.New("generator: short write")
+	}
+	return err
+}
+
+// poll makes an epoll descriptor that watches the fast connections.
+func (g *generator) poll() (int, error) {
+	epfd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return 0, err
+	}
+	for i, fd := range g.fds {
+		if g.slow(i) {
+			continue
+		}
+		if err := unix.EpollCtl(epfd, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(i)}); err != nil {
+			return 0, err
+		}
+	}
+	return epfd, nil
+}
+
+// echo keeps one message going on each of many connections.
+func (g *generator) echo() error {
+	epfd, err := g.poll()
+	if err != nil {
+		return err
+	}
+	parts := make([][]byte, len(g.fds)) // of messages that have not come back whole
+	for _, fd := range g.fds {
+		if err := g.send(fd); err != nil {
+			return err
+		}
+	}
+	events := make([]unix.EpollEvent, 1024)
+	for {
+		n, err := unix.EpollWait(epfd, events, -1)
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		for _, e := range events[:n] {
+			if err := g.bounce(int(e.Fd), parts); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// bounce takes what has come back on connection i and, if that is the whole message, sends the next one.
+func (g *generator) bounce(i int, parts [][]byte) error {
+	had := copy(g.inbox, parts[i])
+	n, err := unix.Read(g.fds[i], g.inbox[had:g.Size])
+	if err != nil {
+		return err
+	}
+	if n == 0 {
+		return errEnded
+	}
+	if had+n < g.Size {
+		parts[i] = append(parts[i], g.inbox[had:had+n]...)
+		return nil
+	}
+	parts[i] = parts[i][:0]
+	if err := g.check(); err != nil {
+		return err
+	}
+	g.bytes.Add(int64(g.Size))
+	return g.send(g.fds[i])
+}
+
+// sink takes what comes on many connections. Slow peers are served by the clock.
+func (g *generator) sink() error {
+	epfd, err := g.poll()
+	if err != nil {
+		return err
+	}
+	timeout := -1
+	if g.Slow > 0 {
+		timeout = int(slowEvery / time.Millisecond)
+	}
+	events := make([]unix.EpollEvent, 1024)
+	next := time.Now().Add(slowEvery)
+	for {
+		n, err := unix.EpollWait(epfd, events, timeout)
+		if err != nil && err != unix.EINTR {
+			return err
+		}
+		for _, e := range events[:max(n, 0)] {
+			n, err := drain(g.fds[e.Fd], g.inbox)
+			if err != nil {
+				return err
+			}
+			g.bytes.Add(int64(n))
+		}
+		if g.Slow > 0 && time.Now().After(next) {
+			next = time.Now().Add(slowEvery)
+			if err := g.readSlowly(); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+func (g *generator) readSlowly() error {
+	for _, fd := range g.fds[g.Conns-g.Slow:] {
+		_, _, err := unix.Recvfrom(fd, g.inbox[:slowBytes], unix.MSG_DONTWAIT)
+		if err != nil && err != unix.EAGAIN && err != unix.EINTR {
+			return err
+		}
+	}
+	return nil
+}
+
+// drain receives and discards: with MSG_TRUNC, TCP does not even copy (tcp(7)), which leaves the generator time.
+func drain(fd int, p []byte) (int, error) {
+	n, _, err := unix.Recvfrom(fd, p, unix.MSG_TRUNC)
+	if err == unix.EINTR {
+		return 0, nil
+	}
+	if err == nil && n == 0 {
+		err = errEnded
+	}
+	return n, err
+}

@@ -1,0 +1,388 @@
+package netstream_test
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"math/big"
+	mathrand "math/rand"
+	"net"
+	"os"
+	"os/exec"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/net/nettest"
+
+	"github.com/seed-9ac8cf60/netstream"
+)
+
+// tlsConfigs returns what both ends of a TLS connection to 127.0.0.1 need, with a certificate made for the
+// occasion.
+var tlsConfigs = sync.OnceValues(func() (client, server *tls.Config) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		panic(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1),
+		NotAfter:     time.Now().Add(24 * time.Hour),
+		IPAddresses:  []net.IP{net.IPv4(127, 0, 0, 1)},
+		IsCA:         true, BasicConstraintsValid: true,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		panic(err)
+	}
+	leaf, err := x509.ParseCertificate(der)
+	if err != nil {
+		panic(err)
+	}
+	roots := x509.NewCertPool()
+	roots.AddCert(leaf)
+	server = &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}
+	return &tls.Config{RootCAs: roots, ServerName: "127.0.0.1"}, server
+})
+
+// tlsOver returns both ends of a TLS connection over two ends of a connection, after the handshake.
+func tlsOver(client, server net.Conn) (c, s *tls.Conn, err error) {
+	clientConfig, serverConfig := tlsConfigs()
+	c, s = tls.Client(client, clientConfig), tls.Server(server, serverConfig)
+	served := make(chan error, 1)
+	go func() { served <- s.Handshake() }()
+	err = c.Handshake()
+	if e := <-served; err == nil {
+		err = e
+	}
+	return c, s, err
+}
+
+func mustTLSOver(t testing.TB, client, server net.Conn) (c, s *tls.Conn) {
+	t.Helper()
+	c, s, err := tlsOver(client, server)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c, s
+}
+
+// tlsFails are the subtests that a bare *tls.Conn fails: a write that has timed out is final there (crypto/tls
+// keeps the error and returns it from then on), and these write on after one.
+var tlsFails = []string{"PastTimeout", "FutureTimeout", "ConcurrentMethods"}
+
+// streamTLSFails are those that a stream over a *tls.Conn cannot mend. PastTimeout it does: a deadline that has passed
+// never reaches the connection below.
+var streamTLSFails = []string{"FutureTimeout", "ConcurrentMethods"}
+
+const tlsChildEnv = "NETSTREAM_TEST_TLS_CHILD" // "bare" or "stream"
+
+// TestTLSChild runs nettest in the child processes of the two tests below, because nettest has no way of leaving out
+// or expecting anything.
+func TestTLSChild(t *testing.T) {
+	what := os.Getenv(tlsChildEnv)
+	if what == "" {
+		t.Skip("runs in child processes only")
+	}
+	pipe := connCase{network: "tcp"}
+	nettest.TestConn(t, func() (c1, c2 net.Conn, stop func(), err error) {
+		below1, below2 := pipe.netPair(t)
+		a, b, err := tlsOver(below1, below2)
+		if err != nil {
+			return nil, nil, nil, err
+		}
+		c1, c2 = a, b
+		if what == "bare" {
+			// A subtest that fails waits for an answer that cannot come. nettest ends it after a minute, this
+			// after 2 s.
+			cut := time.AfterFunc(2*time.Second, func() { below1.Close(); below2.Close() })
+			return c1, c2, func() { cut.Stop(); c1.Close(); c2.Close() }, nil
+		}
+		c1, c2 = mustNew(t, a, nil), mustNew(t, b, nil)
+		return c1, c2, func() { c1.Close(); c2.Close() }, nil
+	})
+}
+
+var subtestLine = regexp.MustCompile(`(?m)^ +--- (PASS|FAIL): TestTLSChild/(\w+)`)
+
+// tlsChild runs TestTLSChild with more arguments and returns the names of the subtests that passed and failed.
+func tlsChild(t *testing.T, what string, args ...string) (passed, failed []string, output string) {
+	t.Helper()
+	cmd := exec.Command(os.Args[0], append([]string{"-test.v", "-test.timeout=2m"}, args...)...)
+	cmd.Env = append(os.Environ(), tlsChildEnv+"="+what)
+	out, err := cmd.CombinedOutput()
+	for _, m := range subtestLine.FindAllStringSubmatch(string(out), -1) {
+		if m[1] == "PASS" {
+			passed = append(passed, m[2])
+		} else {
+			failed = append(failed, m[2])
+		}
+	}
+	if err != nil && len(failed) == 0 {
+		t.Fatalf("child: %v\n%s", err, out)
+	}
+	return passed, failed, string(out)
+}
+
+func TestStreamOverTLSIsACorrectNetConn(t *testing.T) {
+	passed, failed, out := tlsChild(t, "stream", "-test.run=^TestTLSChild$",
+		"-test.skip=^TestTLSChild$/^("+strings.Join(streamTLSFails, "|")+")$")
+	if len(passed) != 9 || len(failed) > 0 {
+		t.Errorf("%d subtests passed, 9 should have; failed: %v\n%s", len(passed), failed, out)
+	}
+}
+
+// TestBareTLSFailsTheSameSubtests shows that what the test above leaves out is not the stream's doing. When it fails
+// because a subtest passed, the lists above can be shortened.
+func TestBareTLSFailsTheSameSubtests(t *testing.T) {
+	for _, name := range tlsFails {
+		t.Run(name, func(t *testing.T) {
+			passed, failed, out := tlsChild(t, "bare", "-test.run=^TestTLSChild$/^"+name+"$")
+			if len(passed) > 0 || !slices.Equal(failed, []string{name}) {
+				t.Errorf("passed %v, failed %v, want it to fail\n%s", passed, failed, out)
+			}
+			if !strings.Contains(out, "i/o timeout") {
+				t.Errorf("the failure does not come from a write that timed out:\n%s", out)
+			}
+		})
+	}
+	t.Run("others", func(t *testing.T) {
+		passed, failed, out := tlsChild(t, "bare", "-test.run=^TestTLSChild$",
+			"-test.skip=^TestTLSChild$/^("+strings.Join(tlsFails, "|")+")$")
+		if len(passed) != 8 || len(failed) > 0 {
+			t.Errorf("%d subtests passed, 8 should have; failed: %v\n%s", len(passed), failed, out)
+		}
+	})
+}
+
+func TestTLSOverStreams(t *testing.T) {
+	eachConn(t, func(t *testing.T, c connCase) {
+		a, b := c.pair(t, nil, nil)
+		client, server := mustTLSOver(t, a, b)
+
+		sent := make([]byte, 1<<20)
+		mathrand.New(mathrand.NewSource(1)).Read(sent)
+		var wg sync.WaitGroup
+		exchange := func(conn *tls.Conn) {
+			wg.Go(func() {
+				if _, err := conn.Write(sent); err != nil {
+					t.Error("write:", err)
+				}
+			})
+			wg.Go(func() {
+				got := make([]byte, len(sent))
+				if _, err := io.ReadFull(conn, got); err != nil || !bytes.Equal(got, sent) {
+					t.Error("read:", err, "equal:", bytes.Equal(got, sent))
+				}
+			})
+		}
+		exchange(client)
+		exchange(server)
+		wg.Wait()
+
+		// A read that timed out is not final under TLS: the error's Temporary sees to that.
+		client.SetReadDeadline(time.Now().Add(time.Millisecond))
+		if _, err := client.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("read past the deadline: %v", err)
+		}
+		client.SetReadDeadline(time.Time{})
+
+		// One half closed, the other still carries data.
+		if err := client.CloseWrite(); err != nil {
+			t.Fatal("CloseWrite:", err)
+		}
+		if n, err := server.Read(make([]byte, 1)); n != 0 || err != io.EOF {
+			t.Errorf("read after the peer's close_notify: %d, %v, want EOF", n, err)
+		}
+		if _, err := server.Write([]byte("still here")); err != nil {
+			t.Error("write after the peer's close_notify:", err)
+		}
+		if err := server.Close(); err != nil {
+			t.Error("close:", err)
+		}
+		if got, err := io.ReadAll(client); string(got) != "still here" || err != nil {
+			t.Errorf("read %q, %v", got, err)
+		}
+		if err := client.Close(); err != nil && !errors.Is(err, syscall.EPIPE) { // the peer is gone already
+			t.Error("close:", err)
+		}
+	})
+}
+
+// streamsOverTLS returns streams over both ends of a TLS connection, and the connections below.
+func streamsOverTLS(t *testing.T) (a, b *netstream.NetworkStream, below1, below2 net.Conn) {
+	t.Helper()
+	below1, below2 = connCase{network: "tcp"}.netPair(t)
+	c, s := mustTLSOver(t, below1, below2)
+	a, b = mustNew(t, c, nil), mustNew(t, s, nil)
+	t.Cleanup(func() { a.Close(); b.Close() })
+	return a, b, below1, below2
+}
+
+func TestBeginAndEndOverTLS(t *testing.T) {
+	eachStyle(t, func(t *testing.T, st style) {
+		a, b, _, _ := streamsOverTLS(t)
+		const messages = 50
+		var want bytes.Buffer
+		for i := range messages {
+			fmt.Fprintf(&want, "message %d;", i)
+		}
+		failed := make(chan error, 1)
+		go func() {
+			for i := range messages {
+				if err := st.write(a, fmt.Appendf(nil, "message %d;", i)); err != nil {
+					failed <- err
+					return
+				}
+			}
+			failed <- a.CloseWrite()
+		}()
+		var got bytes.Buffer
+		p := make([]byte, 100)
+		for {
+			n, err := st.read(b, p)
+			got.Write(p[:n])
+			if err != nil {
+				if err != io.EOF {
+					t.Error("read:", err)
+				}
+				break
+			}
+		}
+		if err := within(t, "the writes", failed); err != nil {
+			t.Error("write:", err)
+		}
+		if got.String() != want.String() {
+			t.Errorf("got %q", got.String())
+		}
+	})
+}
+
+func TestPipelinedWritesOverTLSArriveInOrder(t *testing.T) {
+	a, b, _, _ := streamsOverTLS(t)
+	const messages = 500
+	var order []int // by the callbacks, which run one at a time
+	var want bytes.Buffer
+	all := make(chan struct{})
+	for i := range messages {
+		p := bytes.Repeat([]byte{byte(i)}, 1+i*7%3000)
+		want.Write(p)
+		_, err := a.BeginWrite(p, 0, len(p), func(ar netstream.AsyncResult) {
+			if err := a.EndWrite(ar); err != nil {
+				t.Error("EndWrite:", err)
+			}
+			if order = append(order, ar.AsyncState().(int)); len(order) == messages {
+				close(all)
+			}
+		}, i)
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	got := make([]byte, want.Len())
+	if _, err := io.ReadFull(b, got); err != nil || !bytes.Equal(got, want.Bytes()) {
+		t.Error("read:", err, "equal:", bytes.Equal(got, want.Bytes()))
+	}
+	within(t, "the callbacks", all)
+	if !slices.IsSorted(order) {
+		t.Error("callbacks out of order:", order)
+	}
+}
+
+func TestEngineEpollRefusesTLS(t *testing.T) {
+	below1, below2 := connCase{network: "tcp"}.netPair(t)
+	c, s := mustTLSOver(t, below1, below2)
+	defer c.Close()
+	defer s.Close()
+	_, err := netstream.New(c, &netstream.Config{Engine: netstream.EngineEpoll})
+	if !errors.Is(err, errors.ErrUnsupported) {
+		t.Errorf("New: %v, want an error that wraps errors.ErrUnsupported", err)
+	}
+	go c.Write([]byte("x"))
+	if _, err := s.Read(make([]byte, 1)); err != nil {
+		t.Error("after the failure the connection is not untouched:", err)
+	}
+}
+
+// cutOverTLS begins a write that cannot finish and closes a in the middle of it.
+func cutOverTLS(t *testing.T, a *netstream.NetworkStream) {
+	t.Helper()
+	big := make([]byte, 64<<20)
+	ar, err := a.BeginWrite(big, 0, len(big), nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(100 * time.Millisecond) // the kernel's buffers fill up
+	if ar.IsCompleted() {
+		t.Fatal("the write should not have fitted")
+	}
+	a.Close()
+	err = a.EndWrite(ar)
+	var failure *netstream.IOError
+	if !errors.As(err, &failure) || failure.N == 0 || !failure.Torn || !errors.Is(err, net.ErrClosed) {
+		t.Errorf("EndWrite: %v (%+v), want a torn write with some bytes out, and net.ErrClosed", err, failure)
+	}
+}
+
+// Promise 16: over TLS a cut write resets the connection below, and no close_notify makes it look whole.
+func TestCutWriteOverTLSResets(t *testing.T) {
+	t.Run("TLS sees no end", func(t *testing.T) {
+		a, b, _, _ := streamsOverTLS(t)
+		cutOverTLS(t, a)
+		_, err := io.Copy(io.Discard, b)
+		if !errors.Is(err, syscall.ECONNRESET) || !errors.Is(err, netstream.CodeConnectionReset) {
+			t.Errorf("the peer read to %v, want a reset", err)
+		}
+	})
+	t.Run("TCP sees a reset", func(t *testing.T) {
+		a, _, _, below := streamsOverTLS(t)
+		cutOverTLS(t, a)
+		if _, err := io.Copy(io.Discard, below); !errors.Is(err, syscall.ECONNRESET) {
+			t.Errorf("the peer read to %v, want a reset", err)
+		}
+	})
+	t.Run("stream over TLS over stream", func(t *testing.T) {
+		eachTCP(t, func(t *testing.T, c connCase) {
+			lower, peer := c.withPeer(t, nil)
+			client, _ := mustTLSOver(t, lower, peer)
+			upper := mustNew(t, client, nil)
+			cutOverTLS(t, upper)
+			if _, err := io.Copy(io.Discard, peer); !errors.Is(err, syscall.ECONNRESET) {
+				t.Errorf("the peer read to %v, want a reset", err)
+			}
+		})
+	})
+}
+
+// stayOpen is a connection that Close leaves open, so that nothing but a close_notify can end what is above it.
+type stayOpen struct{ net.Conn }
+
+func (stayOpen) Close() error { return nil }
+
+func TestCloseOverTLSSendsCloseNotify(t *testing.T) {
+	below1, below2 := connCase{network: "tcp"}.netPair(t)
+	defer below1.Close()
+	defer below2.Close()
+	client, server := mustTLSOver(t, stayOpen{below1}, below2)
+	s := mustNew(t, client, nil)
+	if _, err := s.Write([]byte("whole")); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Error("close:", err)
+	}
+	server.SetReadDeadline(time.Now().Add(10 * time.Second))
+	if got, err := io.ReadAll(server); string(got) != "whole" || err != nil {
+		t.Errorf("the peer read %q, %v", got, err)
+	}
+}

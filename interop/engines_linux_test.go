@@ -1,0 +1,3 @@
+package interop
+
+const haveEpoll = true

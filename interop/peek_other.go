@@ -1,0 +1,7 @@
+//go:build !unix
+
+package interop
+
+import "errors"
+
+func peek(uintptr) (int, error) { return 0, errors.ErrUnsupported }
