@@ -182,19 +182,15 @@ func TestLibraryPrintsNothing(t *testing.T) {
 			t.Errorf("%s imports log", f.name)
 		}
 		ast.Inspect(f.ast, func(n ast.Node) bool {
-			call, ok := n.(*ast.CallExpr)
-			if !ok {
-				return true
-			}
-			switch fun := call.Fun.(type) {
-			case *ast.Ident:
-				if isIdent(fun, "print", "println") {
-					t.Errorf("%s calls %s", f.at(n.Pos()), fun.Name)
+			switch n := n.(type) {
+			case *ast.CallExpr:
+				if isIdent(n.Fun, "print", "println") {
+					t.Errorf("%s calls the built-in print", f.at(n.Pos()))
 				}
 			case *ast.SelectorExpr:
-				if isIdent(fun.X, "fmt") && strings.HasPrefix(fun.Sel.Name, "Print") ||
-					isIdent(fun.X, "os") && isIdent(fun.Sel, "Stdout", "Stderr") {
-					t.Errorf("%s calls %s", f.at(n.Pos()), fun.Sel.Name)
+				if isIdent(n.X, "fmt") && strings.HasPrefix(n.Sel.Name, "Print") ||
+					isIdent(n.X, "os") && isIdent(n.Sel, "Stdout", "Stderr") {
+					t.Errorf("%s uses %s", f.at(n.Pos()), n.Sel.Name)
 				}
 			}
 			return true
@@ -284,7 +280,7 @@ func undocumented(f *sourceFile, d ast.Decl) (names []string) {
 				if d.Doc == nil && spec.Doc == nil {
 					note(spec.Name)
 				}
-				for _, id := range undocumentedMembers(f, spec.Type) {
+				for _, id := range undocumentedFields(f, spec.Type) {
 					note(id)
 				}
 			case *ast.ValueSpec:
@@ -311,19 +307,16 @@ func exportedReceiver(recv *ast.FieldList) bool {
 	return ok && id.IsExported()
 }
 
-// undocumentedMembers returns the exported fields of a struct, and methods of an interface, without a comment. One
-// comment may stand above several in a row.
-func undocumentedMembers(f *sourceFile, typ ast.Expr) (ids []*ast.Ident) {
-	var list []*ast.Field
-	switch typ := typ.(type) {
-	case *ast.StructType:
-		list = typ.Fields.List
-	case *ast.InterfaceType:
-		list = typ.Methods.List
+// undocumentedFields returns the exported fields of a struct without a comment. One comment may stand above several in
+// a row. (The methods of an interface are the business of its own comment, as those of io.Reader are.)
+func undocumentedFields(f *sourceFile, typ ast.Expr) (ids []*ast.Ident) {
+	structure, ok := typ.(*ast.StructType)
+	if !ok {
+		return nil
 	}
-	covered := -1 // the last line that the comment above speaks for
-	for _, field := range list {
-		if field.Doc != nil || f.line(field.Pos()) == covered+1 && covered > 0 {
+	covered := 0 // the last line that the comment above speaks for
+	for _, field := range structure.Fields.List {
+		if field.Doc != nil || covered > 0 && f.line(field.Pos()) == covered+1 {
 			covered = f.line(field.End())
 			continue
 		}

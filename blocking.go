@@ -2,7 +2,6 @@ package netstream
 
 import (
 	"context"
-	"errors"
 	"time"
 )
 
@@ -19,7 +18,7 @@ func (s *NetworkStream) watch(ctx context.Context, op *operation, timeout time.D
 	if done == nil && timeout == 0 {
 		return nil
 	}
-	tag := op.tag()
+	tag := op.word.Load() // names this life; not tag(), which reads what a completion may be writing
 	var stopContext func() bool
 	if done != nil {
 		stopContext = context.AfterFunc(ctx, func() { s.cut(op, tag, classify(ctx.Err())) })
@@ -81,6 +80,8 @@ func (s *NetworkStream) cutLocked(op *operation, e error) {
 		s.leaveRoomLocked(op)
 		s.finishLocked(q, op, &IOError{Err: e})
 		s.serveRoomLocked() // those behind may need less
+		s.wantFlushLocked() // a FIN may have waited for it
+		s.serveDrainsLocked()
 	case !q.startedLocked(op):
 		q.queued.remove(op)
 		s.endCutLocked(op, e)
@@ -105,6 +106,9 @@ func (s *NetworkStream) cutAllLocked(q *opQueue, e error) {
 	if q == &s.write.opQueue {
 		for op := s.write.room.head; op != nil; op = s.write.room.head {
 			s.leaveRoomLocked(op)
+			if s.closed && !op.probe {
+				s.lost += op.size
+			}
 			s.finishLocked(q, op, &IOError{Err: e})
 		}
 		if !q.busy {
@@ -160,15 +164,4 @@ func (s *NetworkStream) queueOf(op *operation) *opQueue {
 		return &s.read
 	}
 	return &s.write.opQueue
-}
-
-// wrapDisposed puts an ObjectDisposedError of a blocking call into the IOError that net.Conn's users get.
-func wrapDisposed(err error) error {
-	var disposed *ObjectDisposedError
-	if errors.As(err, &disposed) {
-		if _, bare := err.(*ObjectDisposedError); bare {
-			return &IOError{Err: err}
-		}
-	}
-	return err
 }

@@ -1,6 +1,7 @@
 package netstream_test
 
 import (
+	"errors"
 	"net"
 	"sync/atomic"
 	"testing"
@@ -82,4 +83,30 @@ func closeAndWait(t testing.TB, s *netstream.NetworkStream) {
 	t.Helper()
 	s.Close()
 	within(t, "Done after Close", s.Done())
+}
+
+// endedAlready reports whether err says that End had been called before. An ObjectDisposedError is an
+// InvalidOperationError too, as in .NET, but here it is the outcome of what Close aborted.
+func endedAlready(err error) bool {
+	var twice *netstream.InvalidOperationError
+	var disposed *netstream.ObjectDisposedError
+	return errors.As(err, &twice) && !errors.As(err, &disposed)
+}
+
+// wantEndedAlready checks the error of a second End: *net.OpError, *IOError, *InvalidOperationError.
+func wantEndedAlready(t testing.TB, what string, err error) {
+	t.Helper()
+	failure := ioFailure(t, err)
+	if _, ok := failure.Err.(*netstream.InvalidOperationError); !ok {
+		t.Fatalf("%s: %v, want an InvalidOperationError", what, err)
+	}
+}
+
+// wantForeign checks the error of an End that a result does not belong to: *net.OpError, *IOError, *ArgumentError.
+func wantForeign(t testing.TB, what string, err error) {
+	t.Helper()
+	var argument *netstream.ArgumentError
+	if failure := ioFailure(t, err); !errors.As(failure.Err, &argument) || argument.ParamName != "asyncResult" {
+		t.Fatalf("%s: %v, want an ArgumentError of asyncResult", what, err)
+	}
 }

@@ -3,6 +3,7 @@ package netstream
 import (
 	"context"
 	"errors"
+	"time"
 )
 
 // Cancel takes an operation back that has not started. True: it completes with an error that matches
@@ -10,8 +11,9 @@ import (
 // intact. False: it was too late (the operation has completed, or some of it may be out), or ar is not of
 // this stream; nothing has changed. Either way the operation is ended as usual.
 //
-// A begun read of the portable engine may be inside a blocking call; Cancel interrupts it and waits until it is
-// back, which takes microseconds.
+// A begun read of the portable engine may be inside a blocking call; Cancel interrupts it by a deadline and waits
+// until it is back, which takes microseconds. On a foreign connection that ignores deadlines it gives up, with
+// false, after a second.
 func (s *NetworkStream) Cancel(ar AsyncResult) bool {
 	op := ar.op
 	if op == nil || !op.hold(ar.tag) {
@@ -57,9 +59,20 @@ func (s *NetworkStream) cancelQueuedLocked(op *operation) {
 	s.serveDrainsLocked()
 }
 
+// cancelPatience is how long Cancel waits for a connection whose deadlines do not work.
+const cancelPatience = time.Second
+
 // wasCancelled waits for a read that was asked back. It may have got its data first.
 func (s *NetworkStream) wasCancelled(op *operation, ar AsyncResult) bool {
 	op.pin(ar.tag)
-	op.event().WaitOne()
+	if !op.event().WaitOneTimeout(cancelPatience) {
+		s.mu.Lock()
+		if !op.completed() {
+			op.cut = nil // nothing has changed
+			s.mu.Unlock()
+			return false
+		}
+		s.mu.Unlock()
+	}
 	return op.done == 0 && op.err != nil && errors.Is(op.err, context.Canceled)
 }

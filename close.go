@@ -109,10 +109,10 @@ func (s *NetworkStream) closeDrained(ctx context.Context) drained {
 	s.startClose(nil, true)
 	s.awaitReleased()
 	s.mu.Lock()
-	lost := s.lost
+	lost, healthy := s.lost, s.write.torn == nil && s.dead == nil
 	s.mu.Unlock()
-	if lost == 0 && ctx.Err() != nil && errors.Is(err, ctx.Err()) {
-		return drained{} // the time was up, but nothing was left to send
+	if lost == 0 && healthy { // the time may have been up with nothing left to send; what failed earlier was told then
+		return drained{}
 	}
 	var failure *IOError
 	if errors.As(err, &failure) {
@@ -131,7 +131,11 @@ func (s *NetworkStream) CloseWrite() error {
 	s.mu.Lock()
 	if err := s.writableLocked(); err != nil {
 		s.mu.Unlock()
-		return s.opError("close", wrapDisposed(err))
+		return s.opError("close", err)
+	}
+	if torn := s.write.torn; torn != nil { // a FIN behind half a message would make it look whole
+		s.mu.Unlock()
+		return s.opError("close", torn)
 	}
 	if !s.transport.canCloseWrite() {
 		s.mu.Unlock()
@@ -159,6 +163,8 @@ func (s *NetworkStream) endingLocked() ending {
 		return endReset
 	case s.config.LeaveOpen && !s.socketClosed:
 		return endKeep
+	case s.lingerZero:
+		return endReset
 	}
 	return endOrderly
 }
@@ -174,6 +180,9 @@ func (s *NetworkStream) noteDeadLocked(err error) {
 	switch e.Code {
 	case CodeConnectionReset, CodeConnectionAborted, CodeTimedOut, CodeHostUnreachable, CodeNetworkUnreachable,
 		CodeNetworkDown, CodeNetworkReset, CodeHostDown:
+		if !s.deadIn {
+			s.dead = nil // a write may have met the broken pipe first, which says less
+		}
 		s.deadIn = true
 	case CodeShutdown:
 	default:

@@ -15,16 +15,7 @@ import (
 // pairOver returns both ends of a connection over network, as streams of that configuration.
 func pairOver(t testing.TB, network string, cfg *netstream.Config) (client, server *netstream.NetworkStream) {
 	t.Helper()
-	address := "127.0.0.1:0"
-	if network == "unix" {
-		dir, err := os.MkdirTemp("", "ns") // t.TempDir can be too long for a socket's name
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { os.RemoveAll(dir) })
-		address = filepath.Join(dir, "s")
-	}
-	ln, err := netstream.Listen(network, address, cfg)
+	ln, err := netstream.Listen(network, listenAddress(t, network), cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,6 +38,20 @@ func pairOver(t testing.TB, network string, cfg *netstream.Config) (client, serv
 		t.Fatal(a.err)
 	}
 	return client, a.s
+}
+
+// listenAddress returns an address to listen on.
+func listenAddress(t testing.TB, network string) string {
+	t.Helper()
+	if network != "unix" {
+		return "127.0.0.1:0"
+	}
+	dir, err := os.MkdirTemp("", "ns") // t.TempDir can be too long for a socket's name
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return filepath.Join(dir, "s")
 }
 
 // allConns is every engine over every network it serves; suite's connCases leave out what differs little.

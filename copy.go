@@ -139,9 +139,19 @@ func (s *NetworkStream) sendFileChunk(file *os.File, chunk int64) (n int64, end 
 	stopped := op.cut != nil || w.cutAll != nil
 	s.mu.Unlock()
 	if err == nil || err == errWouldBlock || err == errInterrupted && !stopped {
-		op.size, err = n, nil // what went out is the whole of this chunk; the owner may say so
+		s.shrink(op, n)
+		err = nil // what went out is the whole of this chunk; the owner may say so
 	}
 	s.resumeBlocking(attempt{n > 0 || err != errInterrupted, int(n), err})
 	n, err = op.outcome(stop)
 	return n, end && err == nil, s.opError("write", err)
+}
+
+// shrink makes n the size of op, which is in flight, and takes the rest off the counts.
+func (s *NetworkStream) shrink(op *operation, n int64) {
+	s.write.pendingBytes.Add(n - op.size)
+	if g := s.config.Group; g != nil {
+		g.pendingBytes.Add(n - op.size)
+	}
+	op.size = n
 }

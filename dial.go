@@ -2,7 +2,9 @@ package netstream
 
 import (
 	"context"
+	"errors"
 	"net"
+	"time"
 )
 
 // Dial connects to a TCP or Unix address and returns the stream; network and address are those of net.Dial, ctx
@@ -29,7 +31,7 @@ func dial(ctx context.Context, network, address string, c Config, onLoop bool) (
 	var dialer net.Dialer
 	conn, err := dialer.DialContext(ctx, network, address)
 	if err != nil {
-		if ctxErr := ctx.Err(); ctxErr != nil {
+		if ctxErr := endedBy(ctx, err); ctxErr != nil {
 			return nil, dialError(network, err, &IOError{Err: classify(ctxErr)})
 		}
 		return nil, wrapOpError("dial", err)
@@ -40,6 +42,16 @@ func dial(ctx context.Context, network, address string, c Config, onLoop bool) (
 		return nil, err
 	}
 	return s, nil
+}
+
+// endedBy returns ctx's error if that is why a dial failed. The dialer has a timer of its own for ctx's deadline,
+// which may be first.
+func endedBy(ctx context.Context, err error) error {
+	var e net.Error
+	if by, limited := ctx.Deadline(); limited && errors.As(err, &e) && e.Timeout() && !time.Now().Before(by) {
+		return context.DeadlineExceeded
+	}
+	return ctx.Err()
 }
 
 // dialError keeps the addresses net has found and says what ended the attempt.

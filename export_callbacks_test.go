@@ -11,3 +11,6 @@ func (s *NetworkStream) begun(q *opQueue) uint64 {
 	defer s.mu.Unlock()
 	return q.nextSeq
 }
+
+// SameOperation reports whether two results stand for lives of one pooled operation.
+func SameOperation(a, b AsyncResult) bool { return a.op == b.op }

@@ -33,11 +33,11 @@ func (s *NetworkStream) isClosed() bool {
 	return s.disposedLocked() != nil
 }
 
-// canMoveNow reports whether the stream may still move to the loop.
-func (s *NetworkStream) canMoveNow() bool {
+// mayMove reports whether the stream may still move to the loop, and what kept it from doing so.
+func (s *NetworkStream) mayMove() (can bool, stays error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.canMove
+	return s.canMove, s.stays
 }
 
 // disposedLocked returns the error of a stream or socket that was closed.

@@ -50,14 +50,17 @@ func (g *Group) join(s *NetworkStream) error {
 	return nil
 }
 
-// leave takes a stream out that never came to life.
-func (g *Group) leave(s *NetworkStream) {
+// check refuses early what join would refuse.
+func (g *Group) check() error {
 	if g == nil {
-		return
+		return nil
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	delete(g.streams, weak.Make(s))
+	if g.stopped {
+		return errGroupStopped
+	}
+	return nil
 }
 
 // remove takes a finished stream out and keeps its sums.
@@ -97,6 +100,12 @@ func (g *Group) leaveListener(l *Listener) {
 
 // snapshot returns the streams that are in the group now, and forgets those that were collected.
 func (g *Group) snapshot() []*NetworkStream {
+	streams, _ := g.snapshotPast()
+	return streams
+}
+
+// snapshotPast also returns the sums of those that have left, as of the same moment.
+func (g *Group) snapshotPast() ([]*NetworkStream, Stats) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	streams := make([]*NetworkStream, 0, len(g.streams))
@@ -107,7 +116,7 @@ func (g *Group) snapshot() []*NetworkStream {
 			delete(g.streams, w)
 		}
 	}
-	return streams
+	return streams, g.past
 }
 
 // Streams returns the streams that are in the group at the time of the call, in no order.
@@ -124,10 +133,7 @@ func (g *Group) Streams() iter.Seq[*NetworkStream] {
 
 // Stats returns the sums over all streams the group has had. Streams is the number of those still in it.
 func (g *Group) Stats() Stats {
-	streams := g.snapshot()
-	g.mu.Lock()
-	sum := g.past
-	g.mu.Unlock()
+	streams, sum := g.snapshotPast()
 	for _, s := range streams {
 		sum.add(s.Stats())
 	}
@@ -139,6 +145,9 @@ func (g *Group) Stats() Stats {
 // else an [*IOError] whose Unsent is the number of bytes that were begun and not accepted by the kernel, and
 // which matches ctx.Err when that was the reason.
 func (g *Group) Shutdown(ctx context.Context) error {
+	if ctx == nil {
+		return &ArgumentNullError{ParamName: "ctx"}
+	}
 	g.mu.Lock()
 	g.stopped = true
 	listeners := make([]*Listener, 0, len(g.listeners))
@@ -190,13 +199,17 @@ func shutdownResult(results []drained) error {
 
 // charge counts a write of that size if it fits. One larger than the limit fits when nothing is pending.
 func (g *Group) charge(size int64) bool {
-	bytes, writes := g.pendingBytes.Add(size), g.pendingWrites.Add(1)
-	if g.within(bytes, writes) {
+	if g.MaxPendingBytes <= 0 && g.MaxPendingWrites <= 0 {
+		g.force(size)
 		return true
 	}
-	g.pendingBytes.Add(-size)
-	g.pendingWrites.Add(-1)
-	return false
+	g.mu.Lock() // no count goes up and down again: another stream could be refused by it, and nobody would wake it
+	defer g.mu.Unlock()
+	if !g.fits(size) {
+		return false
+	}
+	g.force(size)
+	return true
 }
 
 func (g *Group) force(size int64) {

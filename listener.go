@@ -131,14 +131,18 @@ func (l *Listener) accept(onLoop bool) (*NetworkStream, error) {
 		switch {
 		case err == nil:
 			s, err := newStream(conn, l.config, onLoop)
+			for exhausted(err) && l.waitOut(&pause, err) { // accepted with the last descriptor: it waits for another
+				s, err = newStream(conn, l.config, onLoop)
+			}
 			if err == nil {
 				return s, nil
 			}
 			conn.Close()
-			if errors.Is(err, errGroupStopped) || errors.Is(err, errors.ErrUnsupported) {
+			switch {
+			case errors.Is(err, errGroupStopped), errors.Is(err, errors.ErrUnsupported):
 				return nil, err
-			}
-			if !l.waitOut(&pause, err) { // it was reset meanwhile, or the loop is out of descriptors
+			case aborted(err): // the kernel hands out connections that were reset while they waited
+			case !l.waitOut(&pause, err):
 				return nil, l.closedError()
 			}
 		case l.hasClosed():
@@ -161,7 +165,7 @@ func aborted(err error) bool {
 		return false
 	}
 	switch e.Code {
-	case CodeConnectionAborted, CodeConnectionReset, CodeNetworkDown, CodeHostDown, CodeHostUnreachable,
+	case CodeConnectionAborted, CodeConnectionReset, CodeNotConnected, CodeNetworkDown, CodeHostDown, CodeHostUnreachable,
 		CodeNetworkUnreachable, CodeInterrupted:
 		return true
 	}

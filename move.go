@@ -8,6 +8,7 @@ package netstream
 // parkLocked stops the direction q, whose owner calls it, for the move.
 func (s *NetworkStream) parkLocked(q *opQueue) {
 	q.parked = true
+	q.unclaimLocked(0) // it can be cancelled meanwhile
 	other := &s.read
 	if q == &s.read {
 		other = &s.write.opQueue
@@ -38,10 +39,10 @@ func (s *NetworkStream) move() {
 	if err == nil {
 		s.transport = t
 	} else {
-		old.stays = err.Error()
+		s.stays = err
 	}
 	s.read.parked, s.write.parked = false, false
 	s.mu.Unlock()
+	s.resumeWrite(attempt{}) // first: a read that holds an end back waits for whoever owns the writing
 	s.serveReads(attempt{}, nil)
-	s.resumeWrite(attempt{})
 }

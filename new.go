@@ -33,11 +33,14 @@ func newStream(conn net.Conn, c Config, onLoop bool) (*NetworkStream, error) {
 		return nil, opError("new", conn.LocalAddr(), conn.RemoteAddr(), &IOError{Err: err})
 	}
 	s := bareStream(c, conn.LocalAddr(), conn.RemoteAddr())
-	if err := c.Group.join(s); err != nil {
+	if err := c.Group.check(); err != nil {
 		return nil, err
 	}
 	if err := s.attach(conn, onLoop); err != nil {
-		c.Group.leave(s)
+		return nil, err
+	}
+	if err := c.Group.join(s); err != nil { // last: who finds a stream in the group may use it
+		s.CloseWithError(err)
 		return nil, err
 	}
 	return s, nil
@@ -62,6 +65,9 @@ func (s *NetworkStream) attach(conn net.Conn, onLoop bool) error {
 		return errEngine(EngineEpoll, "needs a TCP or Unix socket on Linux")
 	case s.config.Engine == EngineEpoll:
 		t, err := adoptEpoll(s, conn, "chosen by Config.Engine")
+		if exhausted(err) { // it can be had, only not now
+			return s.opError("new", &IOError{Err: classify(err)})
+		}
 		if err != nil {
 			return errEngine(EngineEpoll, err.Error())
 		}

@@ -235,7 +235,7 @@ func wantEndAfterCut(t testing.TB, c connCase, err error) {
 	wantIs(t, "peer of a cut connection", err, netstream.CodeConnectionReset)
 }
 
-// resetConn has a plain TCP connection send a reset.
+// resetPeer has a plain TCP connection send a reset.
 func resetPeer(t testing.TB, peer net.Conn) {
 	t.Helper()
 	if err := peer.(*net.TCPConn).SetLinger(0); err != nil {

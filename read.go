@@ -65,6 +65,9 @@ func (s *NetworkStream) Read(p []byte) (int, error) {
 // ReadContext is Read, except that it gives up when ctx is done; the error then matches ctx.Err, no byte is
 // lost and the stream stays usable.
 func (s *NetworkStream) ReadContext(ctx context.Context, p []byte) (int, error) {
+	if ctx == nil {
+		return 0, &ArgumentNullError{ParamName: "ctx"}
+	}
 	return s.readBlocking(ctx, p)
 }
 
@@ -98,7 +101,7 @@ func (s *NetworkStream) readBlocking(ctx context.Context, p []byte) (int, error)
 
 func (s *NetworkStream) refuseBlockingReadLocked(ctx context.Context, size int) error {
 	if err := s.readableLocked(); err != nil || size == 0 {
-		return wrapDisposed(err)
+		return err
 	}
 	if s.read.expired {
 		return &IOError{Err: deadlineError()}

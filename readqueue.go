@@ -7,7 +7,9 @@ import "io"
 func (s *NetworkStream) serveReads(last attempt, own *operation) (finished bool) {
 	for {
 		op, t, ended := s.nextRead(last, own)
-		finished = finished || ended
+		if ended { // own may live another life from here on
+			finished, own = true, nil
+		}
 		if op == nil {
 			return finished
 		}
@@ -18,6 +20,7 @@ func (s *NetworkStream) serveReads(last attempt, own *operation) (finished bool)
 			if s.awaitData(t, op) {
 				return finished
 			}
+			own = nil // it was open to Cancel meanwhile
 		}
 	}
 }
@@ -35,6 +38,10 @@ func (s *NetworkStream) nextRead(last attempt, own *operation) (op *operation, t
 		ended = s.readLocked(last, own)
 	}
 	if r.cutAll != nil || r.cutOne {
+		s.applyCutsLocked(r)
+	}
+	if r.expired { // begun after the deadline while somebody owned the direction
+		s.cutAllLocked(r, deadlineError())
 		s.applyCutsLocked(r)
 	}
 	switch {
@@ -98,7 +105,7 @@ func (s *NetworkStream) awaitData(t transport, op *operation) bool {
 		s.mu.Unlock()
 		return false
 	}
-	if s.canMove {
+	if s.canMove && !op.blocking {
 		s.moving = true
 		s.mu.Unlock()
 		return false

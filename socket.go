@@ -132,7 +132,21 @@ func (k *Socket) SetNoDelay(noDelay bool) error { return k.set(optionNoDelay, bo
 
 // SetLinger sets SO_LINGER in seconds, negative for off. Zero makes Close discard what the peer has not
 // acknowledged and reset the connection.
-func (k *Socket) SetLinger(sec int) error { return k.set(optionLinger, sec) }
+func (k *Socket) SetLinger(sec int) error {
+	return k.do("set", func(t transport) error {
+		err := t.setOption(optionLinger, sec)
+		if err == nil {
+			k.stream.noteLinger(sec == 0)
+		}
+		return err
+	})
+}
+
+func (s *NetworkStream) noteLinger(zero bool) {
+	s.mu.Lock()
+	s.lingerZero = zero
+	s.mu.Unlock()
+}
 
 // SetKeepAlive switches keep-alive probes on (the default) or off.
 func (k *Socket) SetKeepAlive(keepalive bool) error {

@@ -40,6 +40,7 @@ type NetworkStream struct {
 	transport transport // replaced once, by the owner of both directions, when the stream moves to the loop
 	canMove   bool      // EngineAuto: still portable, may move to the loop
 	moving    bool      // both directions are being parked for the move
+	stays     error     // why an EngineAuto stream could not move
 	read      opQueue
 	write     writeQueue
 
@@ -63,6 +64,8 @@ type NetworkStream struct {
 	dead     error // first hard failure of the connection; the inbound side never shows a clean end after it
 	deadIn   bool  // dead ends the reading too
 	shutRead bool  // the reading half was shut down by us
+
+	lingerZero bool // SetLinger(0): the end is a reset
 
 	readTimeout, writeTimeout time.Duration // of blocking calls; 0: none
 	counters                  counters
@@ -191,7 +194,14 @@ func (s *NetworkStream) setTimeout(field *time.Duration, d time.Duration) error 
 	return nil
 }
 
+// opError makes the error a caller sees. State errors are returned as they are.
 func (s *NetworkStream) opError(op string, err error) error {
+	switch e := err.(type) {
+	case *InvalidOperationError:
+		return e
+	case *ObjectDisposedError:
+		err = &IOError{Err: e}
+	}
 	return opError(op, s.local, s.remote, err)
 }
 

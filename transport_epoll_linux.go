@@ -183,7 +183,12 @@ func (t *epoll) wasCancelled(d direction, turn uint32) bool {
 // cancel may end a later wait than the one that was meant. That does no harm: nothing is lent to the kernel, so
 // the stream just waits again.
 func (t *epoll) cancel(d direction, turn uint32) {
-	t.cancelled[d].Store(1<<32 | uint64(turn))
+	for {
+		old := t.cancelled[d].Load()
+		if old != 0 && int32(turn-uint32(old)) < 0 || t.cancelled[d].CompareAndSwap(old, 1<<32|uint64(turn)) {
+			break
+		}
+	}
 	switch {
 	case d == dirRead && t.socket.CancelRead():
 		t.ReadReady()

@@ -24,7 +24,6 @@ type portable struct {
 	conn   net.Conn
 	raw    syscall.RawConn // nil: conn has no descriptor that may be used directly
 	direct direct          // nil: conn is only a net.Conn
-	stays  string          // why an EngineAuto stream has not moved to the loop; written once by the move
 
 	// mu guards what follows, but for the calls' words. Setting a deadline of conn happens under it, so that a
 	// late interrupt cannot hit the call after the one it was meant for. It is locked with no other lock held.
@@ -97,12 +96,13 @@ func rawConnOf(conn net.Conn) syscall.RawConn {
 }
 
 func (t *portable) engine() (Engine, string) {
+	canMove, stays := t.stream.mayMove()
 	switch {
-	case t.stays != "":
-		return EnginePortable, "the loop could not be had: " + t.stays
+	case stays != nil:
+		return EnginePortable, "the loop could not be had: " + stays.Error()
 	case t.stream.config.Engine == EnginePortable:
 		return EnginePortable, "chosen by Config.Engine"
-	case t.stream.canMoveNow():
+	case canMove:
 		return EnginePortable, "no asynchronous operation has had to wait yet"
 	}
 	return EnginePortable, "the connection is not a TCP or Unix socket of a system with a native engine"
@@ -308,6 +308,8 @@ func (t *portable) cancel(d direction, turn uint32) {
 	for {
 		w := h.word.Load()
 		switch {
+		case w&callAsked != 0 && int32(turn-uint32(w>>32)) < 0:
+			return // a later turn was cancelled since
 		case w&callRunning == 0:
 			if h.word.CompareAndSwap(w, uint64(turn)<<32|callAsked) {
 				return
@@ -315,11 +317,24 @@ func (t *portable) cancel(d direction, turn uint32) {
 		case w != running: // another call, or poked already
 			return
 		case h.word.CompareAndSwap(running, running|callPoked):
-			if err := t.setDeadline(d, longAgo); err != nil && t.stream.isClosed() {
-				t.conn.Close() // a connection without deadlines can only be closed
+			if err := t.setDeadline(d, longAgo); err != nil {
+				h.word.Store(running) // not poked: the next cancel tries again
+			}
+			if t.direct == nil && t.stream.isClosed() {
+				time.AfterFunc(interruptPatience, func() { t.closeIfStuck(d, turn) })
 			}
 			return
 		}
+	}
+}
+
+// interruptPatience is how long Close waits for a foreign connection whose deadlines do not work before it closes it
+// under the call.
+const interruptPatience = time.Second
+
+func (t *portable) closeIfStuck(d direction, turn uint32) {
+	if w := t.half[d].word.Load(); w&callRunning != 0 && uint32(w>>32) == turn {
+		t.conn.Close()
 	}
 }
 

@@ -43,13 +43,17 @@ func (s *NetworkStream) BeginWritev(buffers [][]byte, callback AsyncCallback, st
 		return AsyncResult{}, &ArgumentNullError{ParamName: "buffers"}
 	}
 	op := newOperation(&s.owner, kindWrite, callback, state, 2)
+	op.vectors = make([][]byte, 0, len(buffers))
 	for _, b := range buffers {
 		if len(b) > 0 {
 			op.vectors = append(op.vectors, b)
 			op.size += int64(len(b))
 		}
 	}
-	if len(op.vectors) == 1 {
+	switch len(op.vectors) {
+	case 0:
+		op.vectors = nil
+	case 1:
 		op.buffer, op.vectors = op.vectors[0], nil
 	}
 	return s.beginWrite(op)
@@ -214,6 +218,9 @@ func (s *NetworkStream) Write(p []byte) (int, error) {
 // WriteContext is Write, except that it gives up when ctx is done; the error then matches ctx.Err. When part
 // of p is out by then, the stream is torn: every later write fails with Torn set.
 func (s *NetworkStream) WriteContext(ctx context.Context, p []byte) (int, error) {
+	if ctx == nil {
+		return 0, &ArgumentNullError{ParamName: "ctx"}
+	}
 	return s.writeBlocking(ctx, p, false)
 }
 
@@ -225,7 +232,7 @@ func (s *NetworkStream) writeBlocking(ctx context.Context, p []byte, soft bool) 
 		return 0, s.opError("write", err)
 	}
 	timeout := s.writeTimeout
-	if !w.idleLocked() || !w.room.empty() {
+	if !w.idleLocked() || w.roomWrites > 0 {
 		op := s.newBlockingWriteLocked(p, int64(len(p)), soft)
 		op.begun = sinceStart()
 		if w.room.empty() && s.chargeLocked(op) {
@@ -261,6 +268,7 @@ func (s *NetworkStream) newBlockingWriteLocked(p []byte, size int64, soft bool) 
 func (s *NetworkStream) startBlockingWriteLocked(p []byte, size int64, soft bool) *operation {
 	w := &s.write
 	op := s.newBlockingWriteLocked(p, size, soft)
+	op.begun = sinceStart()
 	s.forceChargeLocked(op)
 	w.enqueueLocked(op)
 	w.claimLocked(-1)
@@ -280,7 +288,7 @@ func (s *NetworkStream) resumeBlocking(last attempt) {
 // refuseBlockingWriteLocked makes the checks of a blocking write. The context comes last, as in .NET.
 func (s *NetworkStream) refuseBlockingWriteLocked(ctx context.Context, soft bool, size int) error {
 	if err := s.writableLocked(); err != nil || size == 0 {
-		return wrapDisposed(err)
+		return err
 	}
 	if w := &s.write; w.torn != nil && !(w.soft && soft) {
 		return w.torn

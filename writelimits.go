@@ -95,6 +95,21 @@ func (s *NetworkStream) serveRoomLocked() {
 	}
 }
 
+// letInLocked queues the first blocking write that waits for room, although there is none: nothing is on its way
+// any more, so it is as if it came now and found nothing ahead. What holds the room are callbacks that have not
+// started, and the one that they stand behind may be the one that waits for this very write.
+func (s *NetworkStream) letInLocked() bool {
+	for op := s.write.room.head; op != nil; op = op.next {
+		if !op.probe {
+			s.leaveRoomLocked(op)
+			s.forceChargeLocked(op)
+			s.write.enqueueLocked(op)
+			return true
+		}
+	}
+	return false
+}
+
 func (s *NetworkStream) enterRoomLocked(op *operation) {
 	w := &s.write
 	op.inRoom = true
@@ -185,6 +200,9 @@ func (s *NetworkStream) dropLocked(op *operation) {
 // WaitRoom returns nil when a Begin of a write of that many bytes would be admitted, as far as can be known
 // while others write too. It waits in line with blocking writes. Errors: ctx.Err, a closed stream.
 func (s *NetworkStream) WaitRoom(ctx context.Context, bytes int64) error {
+	if ctx == nil {
+		return &ArgumentNullError{ParamName: "ctx"}
+	}
 	if bytes < 0 {
 		return &ArgumentOutOfRangeError{ParamName: "bytes", ActualValue: bytes}
 	}
@@ -212,13 +230,16 @@ func (s *NetworkStream) Pending() (writes int, bytes int64) {
 // Drain waits until every write begun before the call has completed. It returns nil when all writes begun so
 // far have succeeded, else the first failure. It does not wait for callbacks, so a callback may call it.
 func (s *NetworkStream) Drain(ctx context.Context) error {
+	if ctx == nil {
+		return &ArgumentNullError{ParamName: "ctx"}
+	}
 	if err := ctx.Err(); err != nil {
 		return s.opError("write", &IOError{Err: canceledError(err)})
 	}
 	s.helpFlush()
 	s.mu.Lock()
 	op := newOperation(&s.owner, kindWrite, nil, nil, 2)
-	op.seq, op.drain, op.blocking = s.write.nextSeq, true, true
+	op.seq, op.drain, op.blocking = s.write.nextSeq+uint64(s.write.roomWrites), true, true
 	s.write.drains.pushBack(op)
 	s.serveDrainsLocked()
 	s.unlock()
@@ -234,6 +255,9 @@ func (s *NetworkStream) serveDrainsLocked() {
 	first := w.firstSeq
 	if op := w.queued.head; op != nil {
 		first = min(first, op.seq)
+	}
+	if w.roomWrites > 0 {
+		first = min(first, w.nextSeq)
 	}
 	for op := w.drains.head; op != nil; {
 		next := op.next

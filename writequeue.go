@@ -160,12 +160,12 @@ func (s *NetworkStream) nextWriteLocked(last attempt, finished *opList, sent int
 		s.parkLocked(&w.opQueue)
 		return nil, false
 	}
-	for s.failHeadsLocked(); w.inflight.empty() && !w.queued.empty(); s.failHeadsLocked() {
+	for s.failHeadsLocked(); w.inflight.empty() && (!w.queued.empty() || s.letInLocked()); s.failHeadsLocked() {
 		w.claimLocked(s.claimMax())
 	}
 	s.noteInflightLocked()
 	switch {
-	case w.inflight.empty() && w.finAsked && !w.finSent && s.disposedLocked() == nil:
+	case w.inflight.empty() && w.finAsked && !w.finSent && w.roomWrites == 0 && w.torn == nil && s.disposedLocked() == nil:
 		w.finSent = true
 		return s.transport, true
 	case w.inflight.empty():
@@ -237,7 +237,7 @@ func (s *NetworkStream) awaitRoom(t transport, v *vectors) bool {
 		s.mu.Unlock()
 		return false
 	}
-	if s.canMove {
+	if s.canMove && !w.inflight.head.blocking {
 		s.moving = true
 		s.mu.Unlock()
 		return false
@@ -271,7 +271,7 @@ func (s *NetworkStream) takeFinished(last attempt) (finished, bare opList) {
 	left := int64(last.n)
 	for op := w.inflight.head; op != nil; op = w.inflight.head {
 		rest := op.size - op.done
-		if op.doomed != nil || rest > left || rest == 0 && last.err != nil {
+		if op.doomed != nil || rest > left || rest == 0 && left == 0 && last.err != nil {
 			op.done += left // a doomed one has nothing in the batch, so left is 0
 			break
 		}

@@ -36,6 +36,7 @@ type order struct {
 	Contender string        // server only
 	Address   string        // generator only
 	Profile   string        // server only: file for a CPU profile from begin to end
+	Verify    bool          // generator only: check every byte, for tests
 	Lifetime  time.Duration // after which it ends, whatever happens
 }
 
@@ -199,7 +200,7 @@ func makeMessage(size int) []byte {
 
 // load is the load generator.
 func (c *child) load(o order) {
-	g, err := connectAll(o.Workload, o.Address)
+	g, err := connectAll(o.Workload, o.Address, o.Verify)
 	if err != nil {
 		c.fail(err)
 	}

@@ -3,7 +3,7 @@
 package main
 
 import (
-	"fmt"
+	"io"
 
 	"golang.org/x/sys/unix"
 )
@@ -11,7 +11,7 @@ import (
 func init() {
 	register(&contender{
 		name: "raw epoll", rank: 30,
-		about:  "the floor: system calls by golang.org/x/sys/unix and one thread, no library (one stream: writev of the whole window)",
+		about:  "the floor: raw system calls by golang.org/x/sys/unix and one thread, no library (one stream: writev of the whole window)",
 		serves: func(w workload) bool { return w.Shape != shapeFeed && w.Writers <= 1 && !w.Blocking },
 		serve:  serveFloor,
 	})
@@ -87,10 +87,7 @@ func (f *floor) accept(listener int) (int, error) {
 func (f *floor) echo(listener int) error {
 	buffer := make([]byte, readBuffer)
 	for {
-		n, err := unix.EpollWait(f.epfd, f.events, -1)
-		if err == unix.EINTR {
-			continue
-		}
+		n, err := rawEpollWait(f.epfd, f.events, -1)
 		if err != nil {
 			return err
 		}
@@ -102,12 +99,12 @@ func (f *floor) echo(listener int) error {
 				}
 				continue
 			}
-			got, err := unix.Read(fd, buffer)
-			if got == 0 {
-				return fmt.Errorf("read: end of stream or %v", err)
-			}
+			got, err := rawRead(fd, buffer)
 			if err != nil {
 				return err
+			}
+			if got == 0 {
+				return io.ErrUnexpectedEOF
 			}
 			if err := f.send(fd, buffer[:got]); err != nil {
 				return err
@@ -119,14 +116,14 @@ func (f *floor) echo(listener int) error {
 // send writes all of p, waiting for room in poll(2).
 func (f *floor) send(fd int, p []byte) error {
 	for len(p) > 0 {
-		n, err := unix.Write(fd, p)
+		n, err := rawWrite(fd, p)
 		if err == unix.EAGAIN {
 			err = waitWritable(fd)
 		}
 		if err != nil && err != unix.EINTR {
 			return err
 		}
-		p = p[max(n, 0):]
+		p = p[n:]
 	}
 	return nil
 }

@@ -18,7 +18,7 @@ func init() {
 		serve:  serveNetstream(netstream.Config{Engine: netstream.EngineEpoll}),
 	})
 	register(&contender{
-		name: "netstream epoll, deferred", rank: 41,
+		name: "netstream epoll deferred", rank: 41,
 		about:  "the same with SendDeferred: Begin makes no system call",
 		serves: inShapes(shapeFanout),
 		serve:  serveNetstream(netstream.Config{Engine: netstream.EngineEpoll, Send: netstream.SendDeferred}),
@@ -77,7 +77,7 @@ func serveNetstream(config netstream.Config) func(*job) error {
 			return idleNetstream(j, streams)
 		case shapePipeline:
 			j.ready()
-			return together(j.Writers, func(int) error { return newPipeliner(streams[0], j.Window/j.Writers).run(j.message) })
+			return together(j.Writers, func(int) error { return newPipeliner(j, streams[0]).run() })
 		case shapeFeed:
 			j.ready()
 			for _, s := range streams {
@@ -250,30 +250,27 @@ func (w *window) give() {
 
 // pipeliner is one goroutine that keeps writes in flight on a stream, with a callback for each.
 type pipeliner struct {
+	job       *job
 	stream    *netstream.NetworkStream
 	window    *window
 	onWritten netstream.AsyncCallback
-	failed    atomic.Pointer[error]
 }
 
-func newPipeliner(s *netstream.NetworkStream, limit int) *pipeliner {
-	p := &pipeliner{stream: s, window: newWindow(limit)}
+func newPipeliner(j *job, s *netstream.NetworkStream) *pipeliner {
+	p := &pipeliner{job: j, stream: s, window: newWindow(j.Window / j.Writers)}
 	p.onWritten = func(ar netstream.AsyncResult) {
 		if err := p.stream.EndWrite(ar); err != nil {
-			p.failed.Store(&err)
+			p.job.fail(err)
 		}
 		p.window.give()
 	}
 	return p
 }
 
-func (p *pipeliner) run(message []byte) error {
+func (p *pipeliner) run() error {
 	for {
 		p.window.take()
-		if _, err := p.stream.BeginWrite(message, 0, len(message), p.onWritten, nil); err != nil {
-			if failed := p.failed.Load(); failed != nil {
-				return *failed
-			}
+		if _, err := p.stream.BeginWrite(p.job.message, 0, p.job.Size, p.onWritten, nil); err != nil {
 			return err
 		}
 	}
@@ -362,4 +359,3 @@ func (p *publisher) publish(s *netstream.NetworkStream, callback netstream.Async
 		}
 	}
 }
-

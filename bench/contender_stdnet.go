@@ -15,7 +15,7 @@ func init() {
 		serve:  func(j *job) error { return serveNet(j, 64) },
 	})
 	register(&contender{
-		name: "std net, 4 KiB buffer", rank: 1,
+		name: "std net 4 KiB buffer", rank: 1,
 		about:  "the same, idle with a 4 KiB read buffer that was used once",
 		serves: inShapes(shapeIdle),
 		serve:  func(j *job) error { return serveNet(j, 4096) },

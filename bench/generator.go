@@ -22,6 +22,7 @@ type generator struct {
 	bytes    atomic.Int64 // that arrived, from fast peers
 	stopping atomic.Bool
 	inbox    []byte
+	offsets  []int64 // bytes that arrived, by connection, when every byte is checked; else nil
 }
 
 const (
@@ -31,7 +32,7 @@ const (
 	slowBuffer = 8 << 10 // its receive buffer
 )
 
-func connectAll(w workload, address string) (*generator, error) {
+func connectAll(w workload, address string, verify bool) (*generator, error) {
 	to, err := netip.ParseAddrPort(address)
 	if err != nil {
 		return nil, err
@@ -62,6 +63,9 @@ func connectAll(w workload, address string) (*generator, error) {
 		}
 		g.fds = append(g.fds, fd)
 	}
+	if verify {
+		g.offsets = make([]int64, w.Conns)
+	}
 	if w.Shape == shapeEcho {
 		for _, fd := range g.fds { // all are accepted and served before warm-up
 			if err := g.pingPong(fd); err != nil {
@@ -90,14 +94,6 @@ func (g *generator) run() error {
 		}
 	case g.Shape == shapeEcho:
 		return g.echo()
-	case g.Conns == 1:
-		for {
-			n, err := drain(g.fds[0], g.inbox)
-			if err != nil {
-				return err
-			}
-			g.bytes.Add(int64(n))
-		}
 	}
 	return g.sink()
 }
@@ -133,7 +129,7 @@ func (g *generator) check() error {
 }
 
 func (g *generator) send(fd int) error {
-	n, err := unix.Write(fd, g.message)
+	n, err := rawWrite(fd, g.message)
 	if err == nil && n < len(g.message) {
 		err = errors.New("generator: short write")
 	}
@@ -157,6 +153,15 @@ func (g *generator) poll() (int, error) {
 	return epfd, nil
 }
 
+// wait returns the connections that have something.
+func (g *generator) wait(epfd int, events []unix.EpollEvent) (int, error) {
+	timeout := -1
+	if g.Slow > 0 {
+		timeout = int(slowEvery / time.Millisecond)
+	}
+	return rawEpollWait(epfd, events, timeout)
+}
+
 // echo keeps one message going on each of many connections.
 func (g *generator) echo() error {
 	epfd, err := g.poll()
@@ -171,10 +176,7 @@ func (g *generator) echo() error {
 	}
 	events := make([]unix.EpollEvent, 1024)
 	for {
-		n, err := unix.EpollWait(epfd, events, -1)
-		if err == unix.EINTR {
-			continue
-		}
+		n, err := g.wait(epfd, events)
 		if err != nil {
 			return err
 		}
@@ -189,7 +191,7 @@ func (g *generator) echo() error {
 // bounce takes what has come back on connection i and, if that is the whole message, sends the next one.
 func (g *generator) bounce(i int, parts [][]byte) error {
 	had := copy(g.inbox, parts[i])
-	n, err := unix.Read(g.fds[i], g.inbox[had:g.Size])
+	n, err := rawRead(g.fds[i], g.inbox[had:g.Size])
 	if err != nil {
 		return err
 	}
@@ -214,19 +216,15 @@ func (g *generator) sink() error {
 	if err != nil {
 		return err
 	}
-	timeout := -1
-	if g.Slow > 0 {
-		timeout = int(slowEvery / time.Millisecond)
-	}
 	events := make([]unix.EpollEvent, 1024)
 	next := time.Now().Add(slowEvery)
 	for {
-		n, err := unix.EpollWait(epfd, events, timeout)
-		if err != nil && err != unix.EINTR {
+		n, err := g.wait(epfd, events)
+		if err != nil {
 			return err
 		}
-		for _, e := range events[:max(n, 0)] {
-			n, err := drain(g.fds[e.Fd], g.inbox)
+		for _, e := range events[:n] {
+			n, err := g.drain(int(e.Fd))
 			if err != nil {
 				return err
 			}
@@ -251,14 +249,28 @@ func (g *generator) readSlowly() error {
 	return nil
 }
 
-// drain receives and discards: with MSG_TRUNC, TCP does not even copy (tcp(7)), which leaves the generator time.
-func drain(fd int, p []byte) (int, error) {
-	n, _, err := unix.Recvfrom(fd, p, unix.MSG_TRUNC)
-	if err == unix.EINTR {
+// drain receives and discards on connection i: with MSG_TRUNC, TCP does not even copy (tcp(7)), which leaves the
+// generator time. When every byte is checked, it does copy.
+func (g *generator) drain(i int) (int, error) {
+	flags := unix.MSG_TRUNC
+	if g.offsets != nil {
+		flags = 0
+	}
+	n, _, err := unix.Recvfrom(g.fds[i], g.inbox, flags)
+	switch {
+	case err == unix.EINTR:
 		return 0, nil
+	case err != nil:
+		return 0, err
+	case n == 0:
+		return 0, errEnded
+	case g.offsets != nil:
+		for _, b := range g.inbox[:n] {
+			if b != g.message[g.offsets[i]%int64(g.Size)] {
+				return 0, fmt.Errorf("generator: connection %d: byte %d is not what was sent", i, g.offsets[i])
+			}
+			g.offsets[i]++
+		}
 	}
-	if err == nil && n == 0 {
-		err = errEnded
-	}
-	return n, err
+	return n, nil
 }

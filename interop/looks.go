@@ -115,8 +115,10 @@ var streamLooks = map[string]func(r *Runner, s *netstream.NetworkStream, a args)
 	"can-seek":    func(_ *Runner, s *netstream.NetworkStream, _ args) string { return yes(s.CanSeek()) },
 	"can-timeout": func(_ *Runner, s *netstream.NetworkStream, _ args) string { return yes(s.CanTimeout()) },
 	"connected":   func(_ *Runner, s *netstream.NetworkStream, _ args) string { return yes(s.Socket().Connected()) },
-	"same-socket": func(_ *Runner, s *netstream.NetworkStream, _ args) string { return yes(s.Socket() == s.Socket() && s.Socket() != nil) },
-	"flush":       func(r *Runner, s *netstream.NetworkStream, _ args) string { return r.fail(s.Flush()) },
+	"same-socket": func(_ *Runner, s *netstream.NetworkStream, _ args) string {
+		return yes(s.Socket() == s.Socket() && s.Socket() != nil)
+	},
+	"flush": func(r *Runner, s *netstream.NetworkStream, _ args) string { return r.fail(s.Flush()) },
 	"data-available": func(r *Runner, s *netstream.NetworkStream, _ args) string {
 		there, err := s.DataAvailable()
 		if err != nil {
@@ -156,7 +158,7 @@ var errorLooks = map[string]func(err error, a args) string{
 		if !errors.As(err, &e) {
 			return "none"
 		}
-		return fmt.Sprintf("%v %d", e.Code, int(e.Code))
+		return fmt.Sprintf("%s %d", e.Code.String(), int(e.Code))
 	},
 	"error-code": func(err error, _ args) string {
 		var e *netstream.SocketError

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/seed-9ac8cf60/netstream"
@@ -147,40 +148,51 @@ func (r *Runner) fromAsync(a args) string {
 	return r.fail(<-WriteTask(r.link(a).stream, fill(a.number(0), 0xEE)))
 }
 
-// chain lets each callback begin the next write, and tells whether they nest.
+// chain lets each callback begin the next write, and tells whether one ever ran inside the Begin of another.
 func (r *Runner) chain(a args) string {
-	l, n := r.link(a), a.number(0)
-	type outcome struct {
-		calls  int
-		nested bool
-		err    error
-	}
-	done := make(chan outcome, 1)
-	var o outcome
-	var inside string // the goroutine in a Begin made by a callback
-	message := []byte{1}
-	var next netstream.AsyncCallback
-	next = func(ar netstream.AsyncResult) {
-		here := goroutine()
-		o.nested = o.nested || inside == here
-		o.calls++
-		o.err = l.stream.EndWrite(ar)
-		if o.err == nil && o.calls < n {
-			inside = here
-			_, o.err = l.stream.BeginWrite(message, 0, 1, next, nil)
-			return // whatever comes next belongs to the next callback
-		}
-		done <- o
-	}
-	if _, err := l.stream.BeginWrite(message, 0, 1, next, nil); err != nil {
+	c := chain{stream: r.link(a).stream, message: [1]byte{1}, left: a.number(0), done: make(chan error, 1)}
+	if _, err := c.stream.BeginWrite(c.message[:], 0, 1, c.next, nil); err != nil {
 		return r.fail(err)
 	}
-	o = <-done
-	l.asked += int64(n)
-	if o.err != nil {
-		return r.fail(o.err)
+	if err := <-c.done; err != nil {
+		return r.fail(err)
 	}
-	return fmt.Sprintf("%d callbacks, nested %t", o.calls, o.nested)
+	return fmt.Sprintf("%d callbacks, nested %t", c.calls, c.nested)
+}
+
+type chain struct {
+	stream  *netstream.NetworkStream
+	message [1]byte
+	done    chan error
+
+	mu     sync.Mutex // guards what follows
+	left   int
+	calls  int
+	inside string // the goroutine in a Begin made by a callback
+	nested bool
+}
+
+func (c *chain) next(ar netstream.AsyncResult) {
+	here := goroutine()
+	c.mu.Lock()
+	c.nested = c.nested || c.inside == here
+	c.calls++
+	c.left--
+	last := c.left == 0
+	c.inside = here
+	c.mu.Unlock()
+	err := c.stream.EndWrite(ar)
+	if err == nil && !last {
+		_, err = c.stream.BeginWrite(c.message[:], 0, 1, c.next, nil)
+	}
+	c.mu.Lock()
+	if c.inside == here {
+		c.inside = ""
+	}
+	c.mu.Unlock()
+	if err != nil || last {
+		c.done <- err
+	}
 }
 
 func (r *Runner) syncLoop(a args) string {
@@ -193,7 +205,6 @@ func (r *Runner) syncLoop(a args) string {
 	if err != nil {
 		return r.fail(err)
 	}
-	l.asked += int64(len(messages))
 	return fmt.Sprintf("%d handled", handled)
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"os"
 	"path/filepath"
@@ -40,7 +41,7 @@ func (r *Runner) pair(unix, small bool) (raw, peer net.Conn, err error) {
 		return nil, nil, err
 	}
 	if small {
-		err = errors.Join(raw.(buffered).SetWriteBuffer(4096), peer.(buffered).SetReadBuffer(4096))
+		err = errors.Join(raw.(buffered).SetWriteBuffer(32<<10), peer.(buffered).SetReadBuffer(64<<10))
 	}
 	return raw, peer, err
 }
@@ -108,7 +109,11 @@ func (r *Runner) peerSend(a args) string {
 func (r *Runner) peerRead(a args) string {
 	l := r.link(a)
 	var seen runs
-	want := a.number(0)
+	all := a.has("all") // all there is, however much
+	want := math.MaxInt
+	if !all {
+		want = a.number(0)
+	}
 	var total int
 	ending := ""
 	buffer := make([]byte, 64<<10)
@@ -118,7 +123,10 @@ func (r *Runner) peerRead(a args) string {
 		total += n
 		ending = peerEnding(err)
 	}
-	text := bytesText(total) + ":" + seen.text()
+	text := strings.TrimSpace(seen.text())
+	if !all {
+		text = bytesText(total) + ":" + seen.text()
+	}
 	if ending != "" {
 		text += ", " + ending
 	}

@@ -62,7 +62,7 @@ func layer(err error) (name string, inner error) {
 	case *netstream.IOError:
 		return "IOException", e.Err
 	case *netstream.SocketError:
-		return fmt.Sprintf("SocketException(%v %d)", e.Code, e.ErrorCode()), nil
+		return fmt.Sprintf("SocketException(%s %d)", e.Code.String(), e.ErrorCode()), nil
 	case *netstream.ObjectDisposedError:
 		return "ObjectDisposedException(" + e.ObjectName + ")", nil
 	case *netstream.ArgumentNullError:

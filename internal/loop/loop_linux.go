@@ -4,7 +4,6 @@ import (
 	"os"
 	"runtime"
 	"sync"
-	"sync/atomic"
 	"syscall"
 
 	"github.com/seed-9ac8cf60/netstream/internal/sys"
@@ -44,21 +43,26 @@ type Loop struct {
 
 // pool is what Pick hands out.
 var pool struct {
-	once  sync.Once
-	loops []*Loop // constant after once
-	err   error   // constant after once
-	next  atomic.Uint32
+	mu    sync.Mutex // locked before the mu of a loop
+	loops []*Loop    // constant once there; guarded by mu until then
+	next  uint32     // guarded by mu
 }
 
 // Pick returns one of the process's loops, in turn. The first call starts
-// them, as many as GOMAXPROCS is then. If epoll cannot be had it returns the
-// same error every time.
+// them, as many as GOMAXPROCS is then. If that fails the next call tries again:
+// the process may just be out of descriptors.
 func Pick() (*Loop, error) {
-	pool.once.Do(func() { pool.loops, pool.err = start(runtime.GOMAXPROCS(0)) })
-	if pool.err != nil {
-		return nil, pool.err
+	pool.mu.Lock()
+	defer pool.mu.Unlock()
+	if pool.loops == nil {
+		loops, err := start(runtime.GOMAXPROCS(0))
+		if err != nil {
+			return nil, err
+		}
+		pool.loops = loops
 	}
-	return pool.loops[pool.next.Add(1)%uint32(len(pool.loops))], nil
+	pool.next++
+	return pool.loops[pool.next%uint32(len(pool.loops))], nil
 }
 
 // start makes n loops under one watchdog, or none.

@@ -336,7 +336,7 @@ class Runner
         peer = listener.Accept();
         listener.Close();
         if (!unix) { raw.NoDelay = true; peer.NoDelay = true; } // as Go does
-        if (small) { raw.SendBufferSize = 4096; peer.ReceiveBufferSize = 4096; }
+        if (small) { raw.SendBufferSize = 32 << 10; peer.ReceiveBufferSize = 64 << 10; }
     }
 
     string Connect(Args a)
@@ -611,7 +611,8 @@ class Runner
     {
         var l = GetLink(a);
         var values = new List<byte>();
-        int want = a.Number(0), total = 0;
+        bool all = a.Has("all"); // all there is, however much
+        int want = all ? int.MaxValue : a.Number(0), total = 0;
         bool more = false;
         string ending = "";
         var buffer = new byte[64 << 10];
@@ -626,7 +627,8 @@ class Runner
             }
             total += n;
         }
-        return total + " bytes:" + string.Concat(values.Select(v => " " + v)) + (more ? " ..." : "") + (ending != "" ? ", " + ending : "");
+        var text = string.Concat(values.Select(v => " " + v));
+        return (all ? text.TrimStart() : total + " bytes:" + text) + (more ? " ..." : "") + (ending != "" ? ", " + ending : "");
     }
 
     string PeerEnd(Args a)

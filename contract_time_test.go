@@ -1,0 +1,245 @@
+package netstream_test
+
+import (
+	"errors"
+	"io"
+	"math"
+	"net"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/seed-9ac8cf60/netstream"
+)
+
+// Rows 16, 18 to 20, 23 to 27: what a stream says of itself.
+func TestContractProperties(t *testing.T) {
+	eachConn(t, func(t *testing.T, c connCase) {
+		s, peer := c.pair(t, nil, nil)
+		check := func(when string, open bool) {
+			t.Helper()
+			if s.CanRead() != open || s.CanWrite() != open || s.CanSeek() || !s.CanTimeout() {
+				t.Errorf("R18 R19 R20 %s: CanRead %v, CanWrite %v, CanSeek %v, CanTimeout %v", when,
+					s.CanRead(), s.CanWrite(), s.CanSeek(), s.CanTimeout())
+			}
+			if err := s.Flush(); err != nil {
+				t.Errorf("R23 %s: Flush: %v", when, err)
+			}
+		}
+		available := func(when string, want bool) {
+			t.Helper()
+			if ok, err := s.DataAvailable(); ok != want || err != nil {
+				t.Errorf("R24 %s: %v, %v", when, ok, err)
+			}
+		}
+		socket := s.Socket()
+		check("open", true)
+		available("nothing sent", false)
+		rowWrite(t, peer, "in")
+		eventually(t, "DataAvailable", func() bool { ok, err := s.DataAvailable(); return ok && err == nil })
+		rowExpect(t, s, "i")
+		available("one byte left", true)
+		rowExpect(t, s, "n")
+		available("all read", false)
+		peer.Close()
+		if _, err := s.Read(make([]byte, 1)); err != io.EOF {
+			t.Error(err)
+		}
+		available("after FIN", false)
+		check("after FIN", true)
+		socket.Close()
+		check("socket closed", true)
+		_, err := s.DataAvailable()
+		rowAborted("Socket")(t, err) // R27
+		s.Close()
+		check("closed", false)
+		_, err = s.DataAvailable()
+		rowAborted("NetworkStream")(t, err) // R26
+		if s.Socket() != socket {
+			t.Error("R16: another Socket after Close")
+		}
+	})
+	t.Run("R25 write-only", func(t *testing.T) {
+		eachConn(t, func(t *testing.T, c connCase) {
+			s, peer := c.pair(t, &netstream.Config{Access: netstream.AccessWrite}, nil)
+			if ok, err := s.DataAvailable(); ok || err != nil {
+				t.Errorf("%v, %v", ok, err)
+			}
+			rowOK(t, s.Flush())
+			rowWrite(t, peer, "x")
+			eventually(t, "DataAvailable", func() bool { ok, err := s.DataAvailable(); return ok && err == nil })
+		})
+	})
+}
+
+// rowTimeouts are the two timeouts.
+var rowTimeouts = []struct {
+	name string
+	get  func(s *netstream.NetworkStream) time.Duration
+	set  func(s *netstream.NetworkStream, d time.Duration) error
+}{
+	{"ReadTimeout", (*netstream.NetworkStream).ReadTimeout, (*netstream.NetworkStream).SetReadTimeout},
+	{"WriteTimeout", (*netstream.NetworkStream).WriteTimeout, (*netstream.NetworkStream).SetWriteTimeout},
+}
+
+// Rows 28 to 33: values.
+func TestContractTimeoutValues(t *testing.T) {
+	eachConn(t, func(t *testing.T, c connCase) {
+		for _, k := range rowTimeouts {
+			t.Run(k.name, func(t *testing.T) {
+				s, _ := c.pair(t, nil, nil)
+				if d := k.get(s); d != -1 {
+					t.Errorf("R28: %v", d)
+				}
+				bad := func() {
+					t.Helper()
+					for _, d := range []time.Duration{0, -2, -time.Millisecond, -time.Second, math.MinInt64} {
+						rowRange("value", d)(t, k.set(s, d))
+					}
+				}
+				for _, d := range []time.Duration{1, time.Millisecond, 1001 * time.Millisecond, math.MaxInt64, netstream.Infinite, time.Second} {
+					rowOK(t, k.set(s, d))
+					bad() // R29, and what was set stays
+					if got := k.get(s); got != d {
+						t.Errorf("R30: %v, want %v", got, d)
+					}
+				}
+				s.Socket().Close()
+				bad()
+				rowAborted("Socket")(t, k.set(s, time.Second))
+				s.Close()
+				bad()
+				rowAborted("NetworkStream")(t, k.set(s, time.Minute))
+				if got := k.get(s); got != time.Second {
+					t.Errorf("R33: %v after Close", got)
+				}
+			})
+		}
+	})
+}
+
+// rowTimedOut wants a timeout as net's users know it.
+func rowTimedOut(t *testing.T, err error) {
+	t.Helper()
+	rowCode(netstream.CodeTimedOut)(t, err)
+	var e net.Error
+	if !errors.As(err, &e) || !e.Timeout() || !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("%v is no timeout", err)
+	}
+}
+
+// Rows 34 and 38: ReadTimeout.
+func TestContractReadTimeout(t *testing.T) {
+	eachConn(t, func(t *testing.T, c connCase) {
+		t.Run("R34 expires", func(t *testing.T) {
+			s, peer := c.pair(t, nil, nil)
+			rowOK(t, s.SetReadTimeout(30*time.Millisecond))
+			for range 2 {
+				start := time.Now()
+				n, err := s.Read(make([]byte, 4))
+				rowTimedOut(t, err)
+				if d := time.Since(start); n != 0 || d < 30*time.Millisecond || d > 3*time.Second {
+					t.Errorf("%d bytes after %v", n, d)
+				}
+			}
+			if !s.Socket().Connected() {
+				t.Error("R186: not connected after a timeout")
+			}
+			rowWrite(t, peer, "late")
+			rowExpect(t, s, "late")
+		})
+		t.Run("R38 set while a Read waits", func(t *testing.T) {
+			s, peer := c.pair(t, nil, nil)
+			done := make(chan error, 1)
+			go func() { _, err := s.Read(make([]byte, 1)); done <- err }()
+			time.Sleep(5 * time.Millisecond)
+			rowOK(t, s.SetReadTimeout(time.Millisecond))
+			select {
+			case err := <-done:
+				t.Errorf("the Read that waited has ended: %v", err)
+			case <-time.After(30 * time.Millisecond):
+				rowWrite(t, peer, "x")
+				rowOK(t, within(t, "Read", done))
+			}
+		})
+	})
+}
+
+// Rows 35, 36: WriteTimeout.
+func TestContractWriteTimeout(t *testing.T) {
+	eachConn(t, func(t *testing.T, c connCase) {
+		t.Run("R35 expires", func(t *testing.T) {
+			s, peer := c.pair(t, nil, nil)
+			rowOK(t, s.Socket().SetWriteBuffer(64<<10))
+			rowOK(t, s.SetWriteTimeout(30*time.Millisecond))
+			start := time.Now()
+			n, err := s.Write(rowBytes)
+			rowTimedOut(t, err)
+			if d := time.Since(start); d < 30*time.Millisecond || d > 3*time.Second {
+				t.Errorf("after %v", d)
+			}
+			if e := rowIO(t, err); n <= 0 || n >= len(rowBytes) || e != nil && e.N != int64(n) {
+				t.Errorf("%d bytes out, N %d", n, e.N)
+			}
+			if !s.Socket().Connected() {
+				t.Error("not connected after a timeout")
+			}
+			rowOK(t, s.SetWriteTimeout(netstream.Infinite))
+			done := make(chan error, 1)
+			go func() { _, err := s.Write([]byte("next")); done <- err }()
+			discard(peer, n)
+			rowExpect(t, peer, "next") // directly behind what was out
+			rowOK(t, within(t, "Write", done))
+			rowOK(t, s.EndWrite(rowBegin(t, s, "begun")))
+		})
+		t.Run("R36 behind a begun write", func(t *testing.T) {
+			s, peer := c.pair(t, nil, nil)
+			stuck := rowStuck(t, s, nil)
+			rowOK(t, s.SetWriteTimeout(30*time.Millisecond))
+			n, err := s.Write([]byte("never"))
+			rowTimedOut(t, err)
+			if e := rowIO(t, err); n != 0 || e != nil && (e.N != 0 || e.Torn) {
+				t.Errorf("%d bytes, %+v", n, e)
+			}
+			last := rowBegin(t, s, "last")
+			discard(peer, len(rowBytes))
+			rowExpect(t, peer, "last")
+			rowOK(t, s.EndWrite(stuck))
+			rowOK(t, s.EndWrite(last))
+		})
+		t.Run("R36 behind a begun read", func(t *testing.T) {
+			s, peer := c.pair(t, nil, nil)
+			ar, p := rowBeginRead(t, s, 2)
+			rowOK(t, s.SetReadTimeout(20*time.Millisecond))
+			_, err := s.Read(make([]byte, 2))
+			rowTimedOut(t, err)
+			rowWrite(t, peer, "in")
+			if n, err := s.EndRead(ar); n != 2 || err != nil || string(p) != "in" {
+				t.Errorf("%d, %v, %q", n, err, p)
+			}
+		})
+	})
+}
+
+// Row 37: neither timeout touches what was begun, nor End.
+func TestContractTimeoutsLeaveBeginAlone(t *testing.T) {
+	eachConn(t, func(t *testing.T, c connCase) {
+		s, peer := c.pair(t, nil, nil)
+		rowOK(t, s.SetReadTimeout(time.Millisecond))
+		rowOK(t, s.SetWriteTimeout(time.Millisecond))
+		read, _ := rowBeginRead(t, s, 2)
+		write := rowStuck(t, s, nil)
+		outcomes := make(chan error, 2)
+		go func() { _, err := s.EndRead(read); outcomes <- err }()
+		go func() { outcomes <- s.EndWrite(write) }()
+		select {
+		case err := <-outcomes:
+			t.Fatalf("ended with %v", err)
+		case <-time.After(40 * time.Millisecond):
+		}
+		rowWrite(t, peer, "in")
+		discard(peer, len(rowBytes))
+		rowOK(t, within(t, "End", outcomes))
+		rowOK(t, within(t, "End", outcomes))
+	})
+}

@@ -1,0 +1,5 @@
+//go:build !race
+
+package netstream_test
+
+const raceEnabled = false
