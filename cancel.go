@@ -35,10 +35,12 @@ func (s *NetworkStream) Cancel(ar AsyncResult) bool {
 		s.unlock()
 		return true
 	}
-	if op.kind == kindWrite || !q.waiting {
+	if op.kind == kindWrite {
 		s.mu.Unlock()
 		return false
 	}
+	// A read in flight has got nothing yet, as far as can be seen from here. Its owner looks for cuts before it
+	// waits and after each attempt, so either the attempt at this moment brings data or the read is cancelled.
 	op.cut, q.cutOne = canceledError(context.Canceled), true
 	s.askBackLocked(q)
 	s.unlock()

@@ -4,8 +4,6 @@ import (
 	"os"
 	"sync/atomic"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/seed-9ac8cf60/netstream/internal/sys"
 )
 
@@ -50,7 +48,7 @@ const (
 
 // interest is what every socket is registered for, once. EPOLLHUP and EPOLLERR
 // are always reported (epoll_ctl(2)).
-const interest = unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLPRI | unix.EPOLLET
+const interest = sys.EpollIn | sys.EpollOut | sys.EpollRDHup | sys.EpollPri | sys.EpollEdge
 
 // A Socket is a descriptor registered with a [Loop].
 //
@@ -187,22 +185,22 @@ func (s *Socket) Urgent() bool { return s.state.Load()&bitUrgent != 0 }
 // adds.
 func (s *Socket) deliver(events uint32) {
 	var add uint64
-	if events&(unix.EPOLLIN|unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0 {
+	if events&(sys.EpollIn|sys.EpollRDHup|sys.EpollHup|sys.EpollErr) != 0 {
 		add |= bitReadable
 	}
-	if events&(unix.EPOLLOUT|unix.EPOLLHUP|unix.EPOLLERR) != 0 {
+	if events&(sys.EpollOut|sys.EpollHup|sys.EpollErr) != 0 {
 		add |= bitWritable
 	}
-	if events&unix.EPOLLRDHUP != 0 {
+	if events&sys.EpollRDHup != 0 {
 		add |= bitRDHup
 	}
-	if events&unix.EPOLLHUP != 0 {
+	if events&sys.EpollHup != 0 {
 		add |= bitHup
 	}
-	if events&unix.EPOLLERR != 0 {
+	if events&sys.EpollErr != 0 {
 		add |= bitErr
 	}
-	if events&unix.EPOLLPRI != 0 {
+	if events&sys.EpollPri != 0 {
 		add |= bitUrgent
 	}
 	if fired := s.add(add); fired != 0 {

@@ -7,6 +7,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// Event bits of epoll_ctl(2).
+const (
+	EpollIn    = unix.EPOLLIN    // there is something to read
+	EpollOut   = unix.EPOLLOUT   // there is room to write
+	EpollPri   = unix.EPOLLPRI   // urgent data
+	EpollErr   = unix.EPOLLERR   // an error is pending; always reported
+	EpollHup   = unix.EPOLLHUP   // both halves are shut down; always reported
+	EpollRDHup = unix.EPOLLRDHUP // the peer has shut its writing half down
+	EpollEdge  = unix.EPOLLET    // report changes, not states
+)
+
 // EpollEvent is one harvested event.
 type EpollEvent struct {
 	ev unix.EpollEvent // the kernel's layout, which differs by architecture

@@ -1,0 +1,143 @@
+package netstream
+
+import (
+	"crypto/tls"
+	"errors"
+	"net"
+	"syscall"
+)
+
+// The parts of the portable transport that ask, set and end.
+
+func (t *portable) available() (int, error) {
+	switch c := t.conn.(type) {
+	case interface{ buffered() int }:
+		return c.buffered(), nil
+	}
+	if t.raw != nil {
+		return rawBuffered(t.raw)
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.ahead.full {
+		return 1, nil
+	}
+	return 0, nil
+}
+
+func (t *portable) unsent() (int, error) {
+	if t.raw == nil {
+		return 0, errors.ErrUnsupported
+	}
+	return rawUnacked(t.raw)
+}
+
+func (t *portable) sawReset() bool {
+	_, tcp := t.conn.(*net.TCPConn)
+	return tcp && rawSawReset(t.raw)
+}
+
+func (t *portable) control(f func(fd uintptr)) error {
+	if t.raw != nil {
+		return t.raw.Control(f)
+	}
+	if c, ok := t.conn.(syscall.Conn); ok {
+		raw, err := c.SyscallConn()
+		if err != nil {
+			return err
+		}
+		return raw.Control(f)
+	}
+	return errors.ErrUnsupported
+}
+
+// setOption uses the methods of net's connections; others have what they have.
+func (t *portable) setOption(o option, value int) error {
+	switch o {
+	case optionNoDelay:
+		if c, ok := t.conn.(interface{ SetNoDelay(bool) error }); ok {
+			return c.SetNoDelay(value != 0)
+		}
+	case optionLinger:
+		if c, ok := t.conn.(interface{ SetLinger(int) error }); ok {
+			return c.SetLinger(value)
+		}
+	case optionKeepAlive:
+		if c, ok := t.conn.(interface{ SetKeepAlive(bool) error }); ok {
+			return c.SetKeepAlive(value != 0)
+		}
+	case optionReadBuffer:
+		if c, ok := t.conn.(interface{ SetReadBuffer(int) error }); ok {
+			return c.SetReadBuffer(value)
+		}
+	case optionWriteBuffer:
+		if c, ok := t.conn.(interface{ SetWriteBuffer(int) error }); ok {
+			return c.SetWriteBuffer(value)
+		}
+	}
+	return errors.ErrUnsupported
+}
+
+type writeCloser interface{ CloseWrite() error }
+
+func (t *portable) canCloseWrite() bool {
+	_, ok := t.conn.(writeCloser)
+	return ok
+}
+
+func (t *portable) closeWrite() error {
+	if c, ok := t.conn.(writeCloser); ok {
+		return c.CloseWrite()
+	}
+	return errors.ErrUnsupported
+}
+
+func (t *portable) closeRead() error {
+	if c, ok := t.conn.(interface{ CloseRead() error }); ok {
+		return c.CloseRead()
+	}
+	return errors.ErrUnsupported
+}
+
+// close gives the connection up. A foreign connection may block in its Close (TLS sends an alert), so that is left
+// to a goroutine.
+func (t *portable) close(how ending) {
+	tcp, isTCP := t.conn.(*net.TCPConn)
+	switch {
+	case how == endKeep:
+	case how == endReset:
+		go func() {
+			resetConn(t.conn)
+			t.stream.transportClosed()
+		}()
+		return
+	case isTCP:
+		closeTCP(tcp, t.raw)
+	case t.raw != nil:
+		t.conn.Close()
+	default:
+		go func() {
+			t.conn.Close()
+			t.stream.transportClosed()
+		}()
+		return
+	}
+	t.stream.transportClosed()
+}
+
+// resetConn closes conn so that the peer cannot take what it got for everything. Under TLS that is a reset of the
+// connection below, without a close_notify. Where there is no reset, the peer sees an end.
+func resetConn(conn net.Conn) {
+	switch c := conn.(type) {
+	case *net.TCPConn:
+		c.SetLinger(0)
+	case *tls.Conn:
+		resetConn(c.NetConn())
+	case interface{ NetConn() net.Conn }:
+		resetConn(c.NetConn())
+	case interface{ closeReset() error }:
+		c.closeReset()
+		return
+	}
+	conn.Close()
+}
