@@ -227,7 +227,7 @@ func TestClassifyLeavesAlone(t *testing.T) {
 		if got := classify(err); got != err {
 			t.Errorf("classify(%v) = %v", err, got)
 		}
-		if got := classify(&net.OpError{Op: "read", Err: foreignTimeout{}}).(net.Error); !got.Timeout() || got.Temporary() { //nolint:staticcheck
+		if got := classify(&net.OpError{Op: "read", Err: foreignTimeout{}}).(net.Error); !got.Timeout() || got.Temporary() { //nolint:staticcheck // Temporary is what is tested
 			t.Error("the cause's own word on Timeout and Temporary is lost")
 		}
 	}

@@ -29,7 +29,7 @@ type lingerer interface {
 func closeTCP(c *net.TCPConn, raw syscall.RawConn) {
 	unread, err1 := rawBuffered(raw)
 	unsent, err2 := rawUnacked(raw)
-	c.CloseWrite()
+	_ = c.CloseWrite() // a dead connection has nothing to shut down
 	if unread == 0 && unsent == 0 && (err1 == nil || errors.Is(err1, errors.ErrUnsupported)) && err2 == nil {
 		c.Close()
 		return
@@ -48,7 +48,7 @@ func startLinger(c lingerer, acknowledged func() bool) {
 		defer lingering.Add(-1)
 		defer c.Close()
 		until := time.Now().Add(lingerTime)
-		c.SetReadDeadline(until)
+		_ = c.SetReadDeadline(until)
 		var scratch [4 << 10]byte
 		for {
 			if _, err := c.Read(scratch[:]); err != nil {

@@ -80,13 +80,10 @@ type message struct {
 
 // run is one execution of a program.
 type run struct {
-	s  *NetworkStream
-	t  *faulty
-	in []byte
-
+	s        *NetworkStream
+	t        *faulty
 	mu       sync.Mutex
 	messages []*message
-	got      []byte
 	faults   []string
 }
 
@@ -144,11 +141,7 @@ func (p program) execute() []string {
 		s.config.Send = SendDeferred
 	}
 	r := &run{s: s, t: newFaulty(s, p.seed, p.keep, p.chance)}
-	r.in = make([]byte, 500)
-	for i := range r.in {
-		r.in[i] = byte(i)
-	}
-	r.t.inbound = bytes.Clone(r.in)
+	r.t.inbound = make([]byte, 500)
 	var wg sync.WaitGroup
 	for i, steps := range p.workers {
 		wg.Go(func() { r.work(i, steps) })

@@ -40,7 +40,7 @@ func newStream(conn net.Conn, c Config, onLoop bool) (*NetworkStream, error) {
 		return nil, err
 	}
 	if err := c.Group.join(s); err != nil { // last: who finds a stream in the group may use it
-		s.CloseWithError(err)
+		_ = s.CloseWithError(err)
 		return nil, err
 	}
 	return s, nil
@@ -81,7 +81,7 @@ func (s *NetworkStream) attach(conn net.Conn, onLoop bool) error {
 	}
 	s.canMove = s.config.Engine == EngineAuto && native
 	s.transport = newPortable(s, conn)
-	conn.SetDeadline(time.Time{}) // deadlines belong to the stream from now on; one left over would cut at random
+	_ = conn.SetDeadline(time.Time{}) // deadlines belong to the stream from now on; one left over would cut at random
 	return nil
 }
 

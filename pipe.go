@@ -58,7 +58,7 @@ func (h *pipeHalf) announceLocked() {
 	h.changed = make(chan struct{})
 }
 
-func (h *pipeHalf) read(p []byte) (n int, err error, changed <-chan struct{}) {
+func (h *pipeHalf) read(p []byte) (n int, changed <-chan struct{}, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	switch {
@@ -71,18 +71,18 @@ func (h *pipeHalf) read(p []byte) (n int, err error, changed <-chan struct{}) {
 		h.announceLocked()
 		return n, nil, nil
 	case h.reset:
-		return 0, syscall.ECONNRESET, nil
+		return 0, nil, syscall.ECONNRESET
 	case h.finished, h.deaf:
-		return 0, io.EOF, nil
+		return 0, nil, io.EOF
 	}
-	return 0, errWouldBlock, h.changed
+	return 0, h.changed, errWouldBlock
 }
 
-func (h *pipeHalf) write(vectors [][]byte) (n int, err error, changed <-chan struct{}) {
+func (h *pipeHalf) write(vectors [][]byte) (n int, changed <-chan struct{}, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.finished || h.deaf {
-		return 0, syscall.EPIPE, nil
+		return 0, nil, syscall.EPIPE
 	}
 	size := 0
 	for _, p := range vectors {
@@ -95,7 +95,7 @@ func (h *pipeHalf) write(vectors [][]byte) (n int, err error, changed <-chan str
 		}
 	}
 	if n == 0 && size > 0 {
-		return 0, errWouldBlock, h.changed
+		return 0, h.changed, errWouldBlock
 	}
 	h.announceLocked()
 	return n, nil, nil
@@ -120,17 +120,17 @@ type pipeConn struct {
 var _ direct = (*pipeConn)(nil)
 
 func (c *pipeConn) tryRead(p []byte) (int, error) {
-	n, err, _ := c.in.read(p)
+	n, _, err := c.in.read(p)
 	return n, err
 }
 
 func (c *pipeConn) tryWrite(vectors [][]byte) (int, error) {
-	n, err, _ := c.out.write(vectors)
+	n, _, err := c.out.write(vectors)
 	return n, err
 }
 
 func (c *pipeConn) Read(p []byte) (int, error) {
-	return c.wait(&c.readBy, func() (int, error, <-chan struct{}) { return c.in.read(p) })
+	return c.wait(&c.readBy, func() (int, <-chan struct{}, error) { return c.in.read(p) })
 }
 
 func (c *pipeConn) read(p []byte) (int, error) { return c.Read(p) }
@@ -148,11 +148,11 @@ func (c *pipeConn) Write(p []byte) (int, error) {
 
 // write waits until some of the vectors could be taken.
 func (c *pipeConn) write(vectors [][]byte) (int, error) {
-	return c.wait(&c.writeBy, func() (int, error, <-chan struct{}) { return c.out.write(vectors) })
+	return c.wait(&c.writeBy, func() (int, <-chan struct{}, error) { return c.out.write(vectors) })
 }
 
 // wait tries until something comes of it, the deadline passes or the end is closed.
-func (c *pipeConn) wait(by *pipeDeadline, try func() (int, error, <-chan struct{})) (int, error) {
+func (c *pipeConn) wait(by *pipeDeadline, try func() (int, <-chan struct{}, error)) (int, error) {
 	for {
 		c.mu.Lock()
 		closed, passed := c.closed, by.channelLocked()
@@ -165,7 +165,7 @@ func (c *pipeConn) wait(by *pipeDeadline, try func() (int, error, <-chan struct{
 			return 0, os.ErrDeadlineExceeded
 		default:
 		}
-		n, err, changed := try()
+		n, changed, err := try()
 		if err != errWouldBlock {
 			return n, err
 		}

@@ -130,13 +130,13 @@ func (t *portable) close(how ending) {
 func resetConn(conn net.Conn) {
 	switch c := conn.(type) {
 	case *net.TCPConn:
-		c.SetLinger(0)
+		_ = c.SetLinger(0)
 	case *tls.Conn:
 		resetConn(c.NetConn())
 	case interface{ NetConn() net.Conn }:
 		resetConn(c.NetConn())
 	case interface{ closeReset() error }:
-		c.closeReset()
+		_ = c.closeReset()
 		return
 	}
 	conn.Close()

@@ -140,4 +140,4 @@ func peerErrno(fd int) (int, syscall.Errno) {
 // pollSlice bounds one wait for room on a descriptor that somebody uses directly: Close waits for it.
 const pollSlice = 20 * time.Millisecond
 
-func pollWritable(fd uintptr) { sys.PollWritable(int(fd), pollSlice) }
+func pollWritable(fd uintptr) { _ = sys.PollWritable(int(fd), pollSlice) }

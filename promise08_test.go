@@ -38,7 +38,7 @@ func blockages(mu *sync.Mutex) []blockage {
 				select {
 				case <-release:
 					return
-				default:
+				default: //nolint:staticcheck // to spin is the point
 				}
 			}
 		}},

@@ -17,6 +17,7 @@ type Socket struct {
 // ShutdownHow names the half of a connection to shut down; it mirrors System.Net.Sockets.SocketShutdown.
 type ShutdownHow int
 
+// The halves of a connection.
 const (
 	ShutdownReceive ShutdownHow = iota // no more reads
 	ShutdownSend                       // no more writes

@@ -232,7 +232,7 @@ func (t *epoll) close(how ending) {
 }
 
 func (t *epoll) reset() {
-	sys.SetLingerReset(t.fd())
+	_ = sys.SetLingerReset(t.fd())
 	if t.kept != nil { // the reset comes when the last descriptor is closed
 		sys.Close(t.fd())
 		t.kept.Close()
@@ -246,7 +246,7 @@ func (t *epoll) closeOrderly() {
 	fd := t.fd()
 	unread, _ := sys.Buffered(fd)
 	unsent, _ := sys.Unacked(fd)
-	sys.ShutdownWrite(fd)
+	_ = sys.ShutdownWrite(fd)
 	if unread == 0 && unsent == 0 {
 		sys.Close(fd)
 		return

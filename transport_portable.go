@@ -292,7 +292,7 @@ func (t *portable) end(d direction, err error) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	h.word.Store(0)
-	t.setDeadline(d, time.Time{})
+	_ = t.setDeadline(d, time.Time{})
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		return errInterrupted
 	}

@@ -139,7 +139,7 @@ func (s *NetworkStream) nextWrite(last attempt, sent int, onLoop bool) transport
 		op.release(1)
 	}
 	if fin { // the direction is still the caller's, so the connection cannot go away
-		t.closeWrite()
+		_ = t.closeWrite() // a connection that is gone tells the next read or write
 		return s.nextWrite(attempt{}, sent, onLoop)
 	}
 	return t

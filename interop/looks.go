@@ -116,7 +116,8 @@ var streamLooks = map[string]func(r *Runner, s *netstream.NetworkStream, a args)
 	"can-timeout": func(_ *Runner, s *netstream.NetworkStream, _ args) string { return yes(s.CanTimeout()) },
 	"connected":   func(_ *Runner, s *netstream.NetworkStream, _ args) string { return yes(s.Socket().Connected()) },
 	"same-socket": func(_ *Runner, s *netstream.NetworkStream, _ args) string {
-		return yes(s.Socket() == s.Socket() && s.Socket() != nil)
+		first := s.Socket()
+		return yes(first != nil && s.Socket() == first)
 	},
 	"flush": func(r *Runner, s *netstream.NetworkStream, _ args) string { return r.fail(s.Flush()) },
 	"data-available": func(r *Runner, s *netstream.NetworkStream, _ args) string {

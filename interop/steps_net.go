@@ -93,8 +93,9 @@ func (r *Runner) odd(a args) (net.Conn, *netstream.Config) {
 	case "closed":
 		raw.Close()
 	case "shut":
-		raw.(buffered).CloseRead()
-		raw.(buffered).CloseWrite()
+		if err := errors.Join(raw.(buffered).CloseRead(), raw.(buffered).CloseWrite()); err != nil {
+			panic(err)
+		}
 	}
 	return raw, cfg
 }
@@ -157,7 +158,9 @@ func (r *Runner) peerEnd(a args) string {
 }
 
 func (r *Runner) peerOnce(l *link, buffer []byte) (int, error) {
-	l.peer.SetReadDeadline(time.Now().Add(time.Second))
+	if err := l.peer.SetReadDeadline(time.Now().Add(time.Second)); err != nil {
+		return 0, err
+	}
 	n, err := l.peer.Read(buffer)
 	r.mu.Lock()
 	l.got += int64(n)

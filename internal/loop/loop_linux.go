@@ -9,6 +9,12 @@ import (
 	"github.com/seed-9ac8cf60/netstream/internal/sys"
 )
 
+// link is what the queue keeps in a task.
+type link struct {
+	next  *Task  // guarded by the loop's mu
+	stamp uint32 // the watchdog's tick when it was queued; guarded by the loop's mu
+}
+
 // eventBatch is how many events one harvest asks for: 4 KiB of them. Larger
 // harvests save little and make the first task wait longer.
 const eventBatch = 256

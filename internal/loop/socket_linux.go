@@ -272,7 +272,7 @@ func (s *Socket) Remove() {
 	// The kernel first: once the slot is free its next owner must not get
 	// events of this descriptor (they would carry the old generation, but
 	// there is no need to rely on it).
-	sys.EpollDel(s.loop.epfd, s.fd)
+	_ = sys.EpollDel(s.loop.epfd, s.fd) // an fd that is not there any more is what was wanted
 	s.loop.table.remove(s)
 }
 

@@ -11,6 +11,5 @@ type Runner interface{ Run() }
 type Task struct {
 	Runner Runner // set by the owner before Post, constant while queued
 
-	next  *Task  // guarded by the loop's mu
-	stamp uint32 // the watchdog's tick when it was queued; guarded by the loop's mu
+	link
 }

@@ -25,15 +25,6 @@ func errnoOf(err error) syscall.Errno {
 	return unix.EINVAL
 }
 
-// retry runs call until it ends with something else than EINTR.
-func retry(call func() error) syscall.Errno {
-	for {
-		if errno := errnoOf(call()); errno != unix.EINTR {
-			return errno
-		}
-	}
-}
-
 // Close closes fd. It is not retried on EINTR: Linux releases the descriptor
 // first in any case (close(2), NOTES), and a second close could hit a number
 // that is already reused.

@@ -77,3 +77,12 @@ func Sendv(fd int, bufs [][]byte) (n int, errno syscall.Errno) {
 	sentVector(bufs, n)
 	return n, 0
 }
+
+// retry runs call until it ends with something else than EINTR.
+func retry(call func() error) syscall.Errno {
+	for {
+		if errno := errnoOf(call()); errno != unix.EINTR {
+			return errno
+		}
+	}
+}
