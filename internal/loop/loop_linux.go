@@ -9,8 +9,12 @@ import (
 	"github.com/seed-9ac8cf60/netstream/internal/sys"
 )
 
-// link is what the queue keeps in a task.
-type link struct {
+// A Task queues a [Runner]. It is embedded by its owner, so that posting
+// allocates nothing, and it must not be posted while it is queued: the owner's
+// own state sees to that. From the moment Run begins it may be posted again.
+type Task struct {
+	Runner Runner // set by the owner before Post, constant while queued
+
 	next  *Task  // guarded by the loop's mu
 	stamp uint32 // the watchdog's tick when it was queued; guarded by the loop's mu
 }

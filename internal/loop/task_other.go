@@ -2,5 +2,7 @@
 
 package loop
 
-// link is what a queue keeps in a task; there is no queue here.
-type link struct{}
+// A Task holds a [Runner]. There is no loop here to post it to.
+type Task struct {
+	Runner Runner
+}
