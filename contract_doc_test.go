@@ -4,6 +4,7 @@ import (
 	"go/ast"
 	"go/token"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -19,6 +20,7 @@ type contractRow struct {
 	situation string
 	verdict   string
 	tests     []contractTest
+	scenarios string
 }
 
 // contractTest names a test and, if not empty, one of its cases.
@@ -42,9 +44,9 @@ func readContract(t *testing.T) []contractRow {
 		if !strings.HasPrefix(line, "| ") || strings.HasPrefix(line, "| row ") {
 			continue
 		}
-		cells := strings.Split(strings.Trim(line, "|"), " | ")
-		if len(cells) != 4 {
-			t.Errorf("line %d has %d cells, want 4: %s", i+1, len(cells), line)
+		cells := strings.Split(strings.TrimSuffix(strings.TrimPrefix(line, "|"), "|"), " | ")
+		if len(cells) != 5 {
+			t.Errorf("line %d has %d cells, want 5: %s", i+1, len(cells), line)
 			continue
 		}
 		row := contractRow{situation: strings.TrimSpace(cells[1]), verdict: strings.TrimSpace(cells[2])}
@@ -53,6 +55,7 @@ func readContract(t *testing.T) []contractRow {
 			continue
 		}
 		row.tests = parseTests(t, row.number, strings.TrimSpace(cells[3]))
+		row.scenarios = strings.TrimSpace(cells[4])
 		rows = append(rows, row)
 	}
 	return rows
@@ -141,6 +144,52 @@ func TestContractPageNamesTests(t *testing.T) {
 			if test.name != "" && !literals[test.name] {
 				t.Errorf("row %d: %s has no case %q", row.number, test.function, test.name)
 			}
+		}
+	}
+}
+
+// scenariosByRow reads which scenarios claim which row, in the order of the files, as the page writes them.
+func scenariosByRow(t *testing.T) map[int]string {
+	t.Helper()
+	files, err := filepath.Glob("interop/testdata/*.txt")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no scenarios: %v", err)
+	}
+	byRow := map[int][]string{}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var name string
+		for line := range strings.Lines(string(text)) {
+			words := strings.Fields(line)
+			switch {
+			case len(words) > 1 && words[0] == "scenario":
+				name = words[1]
+			case len(words) > 1 && words[0] == "rows":
+				for _, w := range words[1:] {
+					n, err := strconv.Atoi(w)
+					if err != nil {
+						t.Fatalf("%s: rows of %s: %v", file, name, err)
+					}
+					byRow[n] = append(byRow[n], "`"+name+"`")
+				}
+			}
+		}
+	}
+	out := map[int]string{}
+	for n, names := range byRow {
+		out[n] = strings.Join(names, ", ")
+	}
+	return out
+}
+
+func TestContractPageNamesEveryScenario(t *testing.T) {
+	byRow := scenariosByRow(t)
+	for _, row := range readContract(t) {
+		if row.scenarios != byRow[row.number] {
+			t.Errorf("row %d: the page names the scenarios %q, these claim it: %q", row.number, row.scenarios, byRow[row.number])
 		}
 	}
 }

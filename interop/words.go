@@ -46,8 +46,11 @@ func errorText(err error) string {
 	if wrapped {
 		err = op.Err
 	}
-	if _, io := err.(*netstream.IOError); io != wrapped {
-		parts = append(parts, "wrapped: "+fmt.Sprint(wrapped))
+	switch _, isIO := err.(*netstream.IOError); {
+	case wrapped && !isIO:
+		parts = append(parts, "OpError")
+	case isIO && !wrapped:
+		parts = append(parts, "bare")
 	}
 	for err != nil {
 		name, inner := layer(err)
