@@ -1,6 +1,10 @@
 package netstream
 
-import "github.com/seed-9ac8cf60/netstream/internal/loop"
+import (
+	"net"
+
+	"github.com/seed-9ac8cf60/netstream/internal/loop"
+)
 
 // The gate of a stream is its mu, the closed flags and the users count. Whoever wants to touch the connection
 // either owns a direction or is counted as a user; both are refused in the same step that checks that the
@@ -22,7 +26,7 @@ func (s *NetworkStream) enter() (transport, error) {
 func (s *NetworkStream) leave() {
 	s.mu.Lock()
 	s.users--
-	s.moveIfParkedLocked()
+	s.closeRetiredLocked()
 	s.unlock()
 }
 
@@ -62,6 +66,7 @@ const (
 	todoCancelRead
 	todoCancelWrite
 	todoMove
+	todoCloseRetired
 )
 
 func (s *NetworkStream) callbackTodo(c *callbackQueue) todo {
@@ -80,12 +85,19 @@ func (s *NetworkStream) unlock() {
 	}
 	work, t := s.todo, s.transport
 	s.todo = 0
+	var retired net.Conn
+	if work&todoCloseRetired != 0 {
+		retired, s.retired = s.retired, nil
+	}
 	readTurn, writeTurn := s.read.turn, s.write.turn
 	release := s.lastOutLocked()
 	how := s.endingLocked()
 	finished := !release && s.finishedLocked()
 	s.mu.Unlock()
 	s.do(work, t, readTurn, writeTurn)
+	if retired != nil {
+		retired.Close()
+	}
 	if release {
 		t.close(how)
 	}

@@ -165,7 +165,7 @@ func (g *Group) Shutdown(ctx context.Context) error {
 		wg.Go(func() { results[i] = s.closeDrained(ctx) })
 	}
 	wg.Wait()
-	return shutdownResult(results)
+	return shutdownResult(ctx, results)
 }
 
 // drained is how the orderly end of one stream went.
@@ -174,7 +174,7 @@ type drained struct {
 	err  error
 }
 
-func shutdownResult(results []drained) error {
+func shutdownResult(ctx context.Context, results []drained) error {
 	var lost int64
 	var first error
 	cut := 0
@@ -191,7 +191,9 @@ func shutdownResult(results []drained) error {
 		return nil
 	}
 	var failure *IOError
-	if errors.As(first, &failure) {
+	if err := ctx.Err(); err != nil { // a cut stream may have broken another one's pipe: the cut is the reason
+		first = classify(err)
+	} else if errors.As(first, &failure) {
 		first = failure.Err
 	}
 	return &IOError{Unsent: lost, Err: fmt.Errorf("%d of %d streams lost writes, %d bytes in all: %w", cut, len(results), lost, first)}

@@ -1,9 +1,11 @@
 package netstream
 
+import "net"
+
 // A stream of EngineAuto starts on the portable transport, which serves blocking calls at net's speed, and moves to
 // the loop at its first asynchronous operation that has to wait: from then on no goroutine waits for it. The
-// move needs both directions and no user of the old transport. Whoever has work for the old transport
-// comes back from it, parks its direction, and the last one to do so makes the move.
+// move needs both directions. Whoever has work for the old transport comes back from it, parks its direction, and
+// the last one to do so makes the move. The old connection is closed when nobody uses it any more.
 
 // parkLocked stops the direction q, whose owner calls it, for the move.
 func (s *NetworkStream) parkLocked(q *opQueue) {
@@ -23,7 +25,7 @@ func (s *NetworkStream) parkLocked(q *opQueue) {
 }
 
 func (s *NetworkStream) moveIfParkedLocked() {
-	if s.moving && s.read.parked && s.write.parked && s.users == 0 {
+	if s.moving && s.read.parked && s.write.parked {
 		s.moving = false
 		s.todo |= todoMove
 	}
@@ -38,11 +40,27 @@ func (s *NetworkStream) move() {
 	s.canMove = false
 	if err == nil {
 		s.transport = t
+		s.retireLocked(old.conn)
 	} else {
 		s.stays = err
 	}
 	s.read.parked, s.write.parked = false, false
-	s.mu.Unlock()
+	s.unlock()
 	s.resumeWrite(attempt{}) // first: a read that holds an end back waits for whoever owns the writing
 	s.serveReads(attempt{}, nil)
+}
+
+// retireLocked has the old connection closed as soon as nobody is in a call on it.
+func (s *NetworkStream) retireLocked(conn net.Conn) {
+	if s.config.LeaveOpen {
+		return
+	}
+	s.retired = conn
+	s.closeRetiredLocked()
+}
+
+func (s *NetworkStream) closeRetiredLocked() {
+	if s.retired != nil && s.users == 0 {
+		s.todo |= todoCloseRetired
+	}
 }

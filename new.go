@@ -71,11 +71,11 @@ func (s *NetworkStream) attach(conn net.Conn, onLoop bool) error {
 		if err != nil {
 			return errEngine(EngineEpoll, err.Error())
 		}
-		s.transport = t
+		s.adopt(t, conn)
 		return nil
 	case s.config.Engine == EngineAuto && native && onLoop:
 		if t, err := adoptEpoll(s, conn, "made for asynchronous use"); err == nil {
-			s.transport = t
+			s.adopt(t, conn)
 			return nil
 		}
 	}
@@ -83,6 +83,15 @@ func (s *NetworkStream) attach(conn net.Conn, onLoop bool) error {
 	s.transport = newPortable(s, conn)
 	_ = conn.SetDeadline(time.Time{}) // deadlines belong to the stream from now on; one left over would cut at random
 	return nil
+}
+
+// adopt makes t, which works on a duplicate of conn's descriptor, the stream's transport. A call of somebody else
+// that is blocked on conn sees net.ErrClosed.
+func (s *NetworkStream) adopt(t transport, conn net.Conn) {
+	s.transport = t
+	if !s.config.LeaveOpen {
+		conn.Close()
+	}
 }
 
 // isNil reports whether an interface holds nothing, or a nil pointer.

@@ -40,6 +40,7 @@ type NetworkStream struct {
 	transport transport // replaced once, by the owner of both directions, when the stream moves to the loop
 	canMove   bool      // EngineAuto: still portable, may move to the loop
 	moving    bool      // both directions are being parked for the move
+	retired   net.Conn  // the old transport's connection, as long as somebody is in a call on it
 	stays     error     // why an EngineAuto stream could not move
 	read      opQueue
 	write     writeQueue

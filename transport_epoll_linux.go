@@ -48,8 +48,8 @@ func newEpoll(s *NetworkStream, fd int, tcp bool, why string) (*epoll, error) {
 	return t, nil
 }
 
-// adoptEpoll moves a TCP or Unix connection to a loop: duplicate, register, close the original (except with
-// LeaveOpen). A blocked call on the original, which is not ours to make any more, sees net.ErrClosed.
+// adoptEpoll makes a transport on a loop over a duplicate of a TCP or Unix connection's descriptor. The caller closes
+// the original, except with LeaveOpen.
 func adoptEpoll(s *NetworkStream, conn net.Conn, why string) (*epoll, error) {
 	fd, err := control(rawConnOf(conn), sys.Dup)
 	if err != nil {
@@ -63,8 +63,6 @@ func adoptEpoll(s *NetworkStream, conn net.Conn, why string) (*epoll, error) {
 	}
 	if s.config.LeaveOpen {
 		t.kept = conn
-	} else {
-		conn.Close()
 	}
 	return t, nil
 }

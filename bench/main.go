@@ -210,7 +210,7 @@ func progress(out io.Writer) func(done, all int, what string) {
 					progressbar.OptionSetPredictTime(true), progressbar.OptionFullWidth(), progressbar.OptionClearOnFinish())
 			}
 			bar.Describe(what)
-			bar.Set(done)
+			_ = bar.Set(done) // a bar that cannot be drawn stops nothing
 		}
 	}
 	var last time.Time

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"image/color"
 	"math"
@@ -12,6 +13,7 @@ import (
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
+	"gonum.org/v1/plot/text"
 	"gonum.org/v1/plot/vg"
 )
 
@@ -30,12 +32,28 @@ func (r *report) writeCharts(dir string) error {
 		if bars == 0 {
 			continue
 		}
-		height := vg.Length(bars)*0.9*vg.Centimeter + 3*vg.Centimeter
-		if err := p.Save(20*vg.Centimeter, height, filepath.Join(dir, chartName(w))); err != nil {
+		if err := writeSVG(p, bars, filepath.Join(dir, chartName(w))); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// fonts that have the widths with which gonum/plot reckons, for systems that do not have its own.
+const fonts = "Liberation Sans,Arial,Helvetica,sans-serif"
+
+func writeSVG(p *plot.Plot, bars int, file string) error {
+	height := vg.Length(bars)*0.9*vg.Centimeter + 3*vg.Centimeter
+	svg, err := p.WriterTo(24*vg.Centimeter, height, "svg")
+	if err != nil {
+		return err
+	}
+	var b bytes.Buffer
+	if _, err := svg.WriteTo(&b); err != nil {
+		return err
+	}
+	out := bytes.ReplaceAll(b.Bytes(), []byte("font-family:Liberation Sans"), []byte("font-family:"+fonts))
+	return os.WriteFile(file, out, 0o644)
 }
 
 var (
@@ -45,14 +63,16 @@ var (
 
 func (r *report) chart(w workload) (p *plot.Plot, bars int, err error) {
 	p = plot.New()
+	for _, style := range []*text.Style{&p.Title.TextStyle, &p.X.Label.TextStyle, &p.X.Tick.Label, &p.Y.Tick.Label} {
+		style.Font.Variant, style.Font.Size = "Sans", vg.Points(10)
+	}
 	better := "more is better"
 	if w.Main != metricRate {
 		better = "less is better"
 	}
 	p.Title.Text = fmt.Sprintf("%s  %s", w.ID, w.Title)
-	p.Title.TextStyle.Font.Size = vg.Points(11)
 	p.X.Label.Text = fmt.Sprintf("%s, std net = 1 (%s); median, smallest and largest", w.Main, better)
-	p.X.Min = 0
+	p.Title.Padding = vg.Points(6)
 	p.Add(plotter.NewGrid())
 
 	own, other, errs := plotter.Values{}, plotter.Values{}, errorBars{}
@@ -91,6 +111,8 @@ func (r *report) chart(w workload) (p *plot.Plot, bars int, err error) {
 	}
 	p.Add(whiskers)
 	p.NominalY(names...)
+	p.X.Min, p.X.Max = 0, 1.03*p.X.Max
+	p.Y.Min, p.Y.Max = -0.6, float64(len(names))-0.4
 	return p, len(names), nil
 }
 

@@ -351,7 +351,7 @@ func (p *process) ask(command string) (*snapshot, error) {
 func (p *process) end() {
 	fmt.Fprintln(p.in, "stop")
 	p.in.Close()
-	timer := time.AfterFunc(5*time.Second, func() { p.cmd.Process.Kill() })
+	timer := time.AfterFunc(5*time.Second, func() { _ = p.cmd.Process.Kill() })
 	defer timer.Stop()
-	p.cmd.Wait()
+	_ = p.cmd.Wait() // what went wrong was said before
 }

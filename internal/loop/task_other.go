@@ -4,5 +4,5 @@ package loop
 
 // A Task holds a [Runner]. There is no loop here to post it to.
 type Task struct {
-	Runner Runner
+	Runner Runner // the work
 }
