@@ -3,7 +3,6 @@ package netstream_test
 import (
 	"errors"
 	"net"
-	"sync/atomic"
 	"testing"
 
 	"github.com/seed-9ac8cf60/netstream"
@@ -70,12 +69,8 @@ func mustBeginRead(t testing.TB, s *netstream.NetworkStream, p []byte, callback 
 }
 
 // neverCalled is a callback that fails the test.
-func neverCalled(t testing.TB) (netstream.AsyncCallback, *atomic.Int32) {
-	calls := new(atomic.Int32)
-	return func(netstream.AsyncResult) {
-		calls.Add(1)
-		t.Error("a callback has run that must not")
-	}, calls
+func neverCalled(t testing.TB) netstream.AsyncCallback {
+	return func(netstream.AsyncResult) { t.Error("a callback has run that must not") }
 }
 
 // closeAndWait closes s and waits until every callback has returned.

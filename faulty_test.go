@@ -32,9 +32,9 @@ type faulty struct {
 	asked    [2]uint64      // set<<32 | turn of the last cancel
 }
 
-// chances are in a thousand, for each attempt.
+// chances are in a thousand, for each attempt. late: a read that was asked back has got its data all the same.
 type chances struct {
-	block, short, reset, nobufs, refuse int
+	block, short, reset, nobufs, refuse, late int
 }
 
 type faultyCall struct {
@@ -65,6 +65,8 @@ func (t *faulty) failureLocked(d direction) error {
 		return syscall.EPIPE
 	case d == dirWrite && t.hitLocked(t.chance.nobufs):
 		return syscall.ENOBUFS
+	case t.hitLocked(t.chance.nobufs): // a foreign connection may say so; the connection goes on
+		return syscall.EINTR
 	}
 	return nil
 }
@@ -160,12 +162,14 @@ func (t *faulty) startRead(turn uint32, p []byte) bool {
 		return false
 	}
 	go func() {
-		if t.wait(dirRead, c) || t.keep == 0 {
+		cancelled := t.wait(dirRead, c)
+		t.mu.Lock()
+		if t.keep == 0 || cancelled && !t.hitLocked(t.chance.late) {
+			t.mu.Unlock()
 			t.stream.readReturned(0, errInterrupted)
 			return
 		}
-		t.mu.Lock()
-		n, err := t.giveLocked(p)
+		n, err := t.giveLocked(p) // also when it was cancelled: it had its data by then
 		t.mu.Unlock()
 		t.stream.readReturned(n, err)
 	}()

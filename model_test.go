@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -14,16 +15,21 @@ import (
 	"pgregory.net/rapid"
 )
 
-// A program is what some goroutines do to one stream at the same time, over a faulty transport. It runs in a bubble,
-// so whatever hangs is a deadlock that fails at once. The model of what must hold afterwards is in check.
+// A program is what some goroutines do at the same time to one stream, or to two of one group. TestModel runs it over a
+// faulty transport, in a bubble, so whatever hangs is a deadlock that fails at once; TestModelOverSockets runs it over
+// real connections. The model of what must hold afterwards is in model_check_test.go.
 type program struct {
-	seed     uint64
-	keep     int
-	chance   chances
-	overflow Overflow
-	deferred bool
-	maxBytes int64
-	workers  [][]step
+	seed    uint64
+	keep    int
+	chance  chances
+	config  Config // Group: filled in by the run
+	streams int    // more than one: of one group
+	bytes   int64  // the group's limits; 0: none
+	writes  int
+	workers [][]step
+
+	unit  time.Duration // what one of a step's number is worth where it means a time
+	scale int           // and where it means a size
 }
 
 // step is one call: what it does and a number that it may use.
@@ -34,24 +40,35 @@ type step struct {
 
 var stepNames = []string{
 	"write", "write", "write", "write-bare", "write-bare", "writev", "blocking", "context", "zero",
-	"read", "read-blocking", "end", "cancel", "cancel-read", "deadline-past", "deadline-soon", "deadline-none",
-	"drain", "room", "pause", "close-write", "close", "close-timeout", "socket-close",
+	"read", "read", "read-callback", "read-blocking", "read-zero", "end", "end", "end-twice", "wait-end", "end-read",
+	"cancel", "cancel-read", "deadline-past", "deadline-soon", "deadline-none",
+	"drain", "room", "pause", "close-write", "close", "close-timeout", "socket-close", "shutdown",
 }
 
 func drawProgram(t *rapid.T) program {
 	p := program{
-		seed:     rapid.Uint64().Draw(t, "seed"),
-		keep:     rapid.SampledFrom([]int{0, 1, 64}).Draw(t, "keep"),
-		overflow: rapid.SampledFrom([]Overflow{OverflowFail, OverflowDropOldest, OverflowClose}).Draw(t, "overflow"),
-		deferred: rapid.Bool().Draw(t, "deferred"),
-		maxBytes: rapid.SampledFrom([]int64{0, 200, 2000}).Draw(t, "maxBytes"),
+		seed:    rapid.Uint64().Draw(t, "seed"),
+		keep:    rapid.SampledFrom([]int{0, 1, 64}).Draw(t, "keep"),
+		streams: rapid.SampledFrom([]int{1, 1, 2}).Draw(t, "streams"),
+		config: Config{
+			Access:           rapid.SampledFrom([]Access{0, 0, 0, 0, 0, 0, AccessRead, AccessWrite}).Draw(t, "access"),
+			Overflow:         rapid.SampledFrom([]Overflow{OverflowFail, OverflowDropOldest, OverflowClose}).Draw(t, "overflow"),
+			Send:             rapid.SampledFrom([]SendMode{SendNow, SendDeferred}).Draw(t, "send"),
+			MaxPendingBytes:  rapid.SampledFrom([]int64{-1, 200, 2000}).Draw(t, "maxBytes"),
+			MaxPendingWrites: rapid.SampledFrom([]int{-1, -1, 1, 5}).Draw(t, "maxWrites"),
+			LeaveOpen:        rapid.SampledFrom([]bool{false, false, false, true}).Draw(t, "leaveOpen"),
+		},
+		bytes:  rapid.SampledFrom([]int64{0, 300}).Draw(t, "groupBytes"),
+		writes: rapid.SampledFrom([]int{0, 0, 3}).Draw(t, "groupWrites"),
 		chance: chances{
 			block:  rapid.SampledFrom([]int{0, 300, 800}).Draw(t, "block"),
 			short:  rapid.SampledFrom([]int{0, 500}).Draw(t, "short"),
 			reset:  rapid.SampledFrom([]int{0, 0, 0, 20}).Draw(t, "reset"),
 			nobufs: rapid.SampledFrom([]int{0, 0, 20}).Draw(t, "nobufs"),
 			refuse: rapid.SampledFrom([]int{0, 200}).Draw(t, "refuse"),
+			late:   rapid.SampledFrom([]int{0, 500}).Draw(t, "late"),
 		},
+		unit: time.Millisecond, scale: 1,
 	}
 	steps := rapid.Custom(func(t *rapid.T) step {
 		return step{rapid.SampledFrom(stepNames).Draw(t, "do"), rapid.IntRange(1, 120).Draw(t, "arg")}
@@ -62,29 +79,67 @@ func drawProgram(t *rapid.T) program {
 	return p
 }
 
-// message is one write and all that became of it.
+// message is one write and all that became of it. The stamps order what the goroutines of a program did: an operation
+// whose Begin had returned before another one's was called is ahead of it.
 type message struct {
-	id       uint32
-	worker   int
-	want     []byte // what it was when it was begun
-	buffer   []byte // lent; filled with poison as soon as the operation has completed
-	result   AsyncResult
-	begun    bool
-	err      error
-	n        int64
-	ended    bool
-	blocking bool // a plain Write: a cut leaves the stream to the next one
-	callback int
-	after    bool // worker order: index of the message within its worker
+	id               uint32
+	want             []byte // what it was when it was begun
+	buffer           []byte // lent; filled with poison as soon as the operation has completed
+	result           AsyncResult
+	begun            bool
+	err              error
+	n                int64
+	ended            bool
+	soft             bool // a plain Write: a cut leaves the stream to the next one
+	blocking         bool
+	called, returned int64
+	endedAt          int64
+	cancelled        bool
+	callbacks        int
+	wantCallback     bool
+	sync             bool // as the callback saw it
 }
 
-// run is one execution of a program.
+// reading is one read and what became of it.
+type reading struct {
+	buffer           []byte
+	result           AsyncResult
+	err              error
+	n                int
+	got              []byte
+	ended            bool
+	called, returned int64
+	endedAt          int64
+	cancelled        bool
+	callbacks        int
+	wantCallback     bool
+}
+
+// run is what a program does to one of its streams.
 type run struct {
-	s        *NetworkStream
-	t        *faulty
+	p     program
+	s     *NetworkStream
+	group *Group
+
+	clock  atomic.Int64
+	inside [2]atomic.Int32 // callbacks that run, by direction
+
 	mu       sync.Mutex
 	messages []*message
+	readings []*reading
+	order    []*message // in the order of their callbacks
+	unsent   []error    // what CloseTimeout has said
+	closers  int        // calls that close the stream
 	faults   []string
+
+	// What the other end has seen; set before check.
+	wire    []byte
+	taken   int   // bytes that the library took from the connection
+	seen    error // how the wire ended: io.EOF, or a reset
+	whole   bool  // wire is everything that was accepted
+	resets  bool  // the connection can be reset
+	ending  *ending
+	readAll bool // taken is known
 }
 
 func (r *run) faultf(format string, args ...any) {
@@ -93,17 +148,35 @@ func (r *run) faultf(format string, args ...any) {
 	r.faults = append(r.faults, fmt.Sprintf(format, args...))
 }
 
-func (r *run) newMessage(worker, size int) *message {
+func (r *run) newMessage(size int) *message {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	m := &message{id: uint32(len(r.messages) + 1), worker: worker}
+	m := &message{id: uint32(len(r.messages) + 1)}
 	m.want = make([]byte, size)
 	for i := range m.want { // the first byte alone tells which one it is
-		m.want[i] = byte(m.id) + byte(i)*7
+		m.want[i] = byte(m.id) + byte(i*7+i>>8*29)
 	}
 	m.buffer = bytes.Clone(m.want)
 	r.messages = append(r.messages, m)
+	m.called = r.clock.Add(1)
 	return m
+}
+
+const poison = 0xDD
+
+func poisoned(p []byte) bool {
+	for _, b := range p {
+		if b != poison {
+			return false
+		}
+	}
+	return true
+}
+
+func fillPoison(p []byte) {
+	for i := range p {
+		p[i] = poison
+	}
 }
 
 // finish notes the outcome of a message, exactly once, and poisons its buffer: whatever touches it from here on
@@ -115,6 +188,7 @@ func (r *run) finish(m *message, err error) {
 		r.faults = append(r.faults, fmt.Sprintf("message %d ended twice", m.id))
 	}
 	m.ended, m.err = true, err
+	m.endedAt = r.clock.Add(1)
 	m.n = int64(len(m.want))
 	if err != nil {
 		m.n = 0
@@ -123,245 +197,403 @@ func (r *run) finish(m *message, err error) {
 			m.n = io.N
 		}
 	}
-	if m.n > int64(len(m.want)) {
+	if m.n > int64(len(m.want)) || m.n < 0 {
 		r.faults = append(r.faults, fmt.Sprintf("message %d of %d bytes ended with N %d: %v", m.id, len(m.want), m.n, err))
 		m.n = 0
 	}
-	for i := range m.buffer {
-		m.buffer[i] = 0xDD
-	}
+	fillPoison(m.buffer)
 }
 
+func (r *run) finishRead(o *reading, n int, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if o.ended {
+		r.faults = append(r.faults, "a read ended twice")
+	}
+	o.ended, o.err, o.n, o.endedAt = true, err, n, r.clock.Add(1)
+	if n < 0 || n > len(o.buffer) || n > 0 && err != nil {
+		r.faults = append(r.faults, fmt.Sprintf("a read of %d bytes ended with %d, %v", len(o.buffer), n, err))
+		return
+	}
+	o.got = bytes.Clone(o.buffer[:n])
+	fillPoison(o.buffer)
+}
+
+// execute runs the program over faulty transports, in a bubble.
 func (p program) execute() []string {
-	s := bareStream(Config{Overflow: p.overflow, MaxPendingWrites: -1, MaxPendingBytes: p.maxBytes}, pipeAddr("a"), pipeAddr("b"))
-	if p.maxBytes == 0 {
-		s.config.MaxPendingBytes = -1
+	runs := p.prepare()
+	faulties := make([]*faulty, len(runs))
+	for i, r := range runs {
+		c := r.p.config
+		r.s = bareStream(c, pipeAddr("a"), pipeAddr("b"))
+		if err := c.Group.join(r.s); err != nil {
+			r.faultf("joining: %v", err)
+		}
+		faulties[i] = newFaulty(r.s, p.seed+uint64(i), p.keep, p.chance)
+		faulties[i].inbound = inboundBytes()
 	}
-	if p.deferred {
-		s.config.Send = SendDeferred
+	p.perform(runs)
+	for i, r := range runs {
+		r.s.Close()
+		<-r.s.Done()
+		synctest.Wait()
+		t := faulties[i]
+		r.wire, r.whole, r.resets, r.ending = t.wire, true, true, t.ended
+		r.taken, r.readAll = inboundSize-len(t.inbound), true
 	}
-	r := &run{s: s, t: newFaulty(s, p.seed, p.keep, p.chance)}
-	r.t.inbound = make([]byte, 500)
+	return p.faults(runs)
+}
+
+// inboundSize is how many bytes the peer of each stream sends. Each of them tells its place.
+const inboundSize = 256
+
+func inboundBytes() []byte {
+	p := make([]byte, inboundSize)
+	for i := range p {
+		p[i] = byte(i)
+	}
+	return p
+}
+
+// prepare makes the runs, without their streams.
+func (p program) prepare() []*run {
+	if p.streams > 1 || p.bytes != 0 || p.writes != 0 {
+		p.config.Group = &Group{MaxPendingBytes: p.bytes * int64(p.scale), MaxPendingWrites: p.writes}
+	}
+	if p.config.MaxPendingBytes > 0 {
+		p.config.MaxPendingBytes *= int64(p.scale)
+	}
+	var runs []*run
+	for range p.streams {
+		runs = append(runs, &run{p: p, group: p.config.Group})
+	}
+	return runs
+}
+
+// perform has the workers do their steps, shared out among the streams, and ends when all are back.
+func (p program) perform(runs []*run) {
 	var wg sync.WaitGroup
 	for i, steps := range p.workers {
-		wg.Go(func() { r.work(i, steps) })
+		wg.Go(func() { runs[i%len(runs)].work(steps) })
 	}
 	wg.Wait()
-	s.Close()
-	<-s.Done()
-	synctest.Wait()
-	r.check()
-	return r.faults
 }
 
-// work is one goroutine of the program.
-func (r *run) work(worker int, steps []step) {
-	s := r.s
-	var open []*message
-	var reads []AsyncResult
+// faults checks all runs and their group when everything is over.
+func (p program) faults(runs []*run) (faults []string) {
+	for _, r := range runs {
+		r.check()
+		faults = append(faults, r.faults...)
+	}
+	return append(faults, checkGroup(runs)...)
+}
+
+// worker is one goroutine of a program.
+type worker struct {
+	r     *run
+	open  []*message // begun without a callback, not ended yet
+	mine  []*message // all that it has begun
+	reads []*reading // begun without a callback, not ended yet
+}
+
+func (r *run) work(steps []step) {
+	w := &worker{r: r}
 	for _, st := range steps {
-		switch st.do {
-		case "write", "write-bare", "writev", "zero":
-			if m := r.begin(worker, st); m != nil {
-				open = append(open, m)
-			}
-		case "blocking", "context":
-			r.writeBlocking(worker, st)
-		case "read":
-			if ar, err := s.BeginRead(make([]byte, st.arg), 0, st.arg, nil, nil); err == nil {
-				reads = append(reads, ar)
-			}
-		case "read-blocking":
-			ctx, cancel := context.WithTimeout(context.Background(), 2*time.Millisecond)
-			s.ReadContext(ctx, make([]byte, st.arg))
-			cancel()
-		case "end":
-			if len(open) > 0 {
-				r.finish(open[0], s.EndWrite(open[0].result))
-				open = open[1:]
-			}
-		case "cancel":
-			if len(open) > 0 {
-				r.cancel(open[st.arg%len(open)])
-			}
-		case "cancel-read":
-			if len(reads) > 0 {
-				s.Cancel(reads[st.arg%len(reads)])
-			}
-		default:
-			r.control(st)
-		}
+		w.do(st)
 	}
-	for _, m := range open {
-		if m.result.op != nil {
-			r.finish(m, s.EndWrite(m.result))
-		}
+	for _, m := range w.open {
+		r.finish(m, r.s.EndWrite(m.result))
 	}
-	for _, ar := range reads {
-		if _, err := s.EndRead(ar); errors.Is(err, errEndedTwice) {
-			r.faultf("EndRead: %v", err)
+	for _, o := range w.reads {
+		n, err := r.s.EndRead(o.result)
+		r.finishRead(o, n, err)
+	}
+}
+
+func (w *worker) do(st step) {
+	r, s := w.r, w.r.s
+	switch st.do {
+	case "write", "write-bare", "writev", "zero":
+		w.begin(st)
+	case "blocking", "context":
+		r.writeBlocking(st)
+	case "read", "read-callback", "read-zero":
+		w.beginRead(st)
+	case "read-blocking":
+		r.readBlocking(st)
+	case "end", "end-twice", "wait-end":
+		w.end(st)
+	case "end-read":
+		if len(w.reads) > 0 && w.reads[0].result.IsCompleted() { // one that waits for data could wait for the end
+			o := w.reads[0]
+			w.reads = w.reads[1:]
+			n, err := s.EndRead(o.result)
+			r.finishRead(o, n, err)
 		}
+	case "cancel":
+		if len(w.mine) > 0 {
+			r.cancel(w.mine[st.arg%len(w.mine)])
+		}
+	case "cancel-read":
+		if len(w.reads) > 0 {
+			r.cancelRead(w.reads[st.arg%len(w.reads)])
+		}
+	case "drain":
+		w.drain(st)
+	default:
+		r.control(st)
 	}
 }
 
 // begin makes one of the asynchronous writes. Those with a callback are ended there.
-func (r *run) begin(worker int, st step) *message {
-	size := st.arg
+func (w *worker) begin(st step) {
+	r, size := w.r, st.arg*w.r.p.scale
 	if st.do == "zero" {
 		size = 0
 	}
-	m := r.newMessage(worker, size)
+	m := r.newMessage(size)
+	m.wantCallback = st.do != "write-bare"
 	callback := func(ar AsyncResult) {
+		if r.inside[dirWrite].Add(1) != 1 {
+			r.faultf("message %d: two callbacks of the writing direction at once", m.id)
+		}
 		r.mu.Lock()
-		m.callback++
+		m.callbacks++
+		m.sync = ar.CompletedSynchronously()
+		r.order = append(r.order, m)
 		r.mu.Unlock()
+		if !ar.IsCompleted() {
+			r.faultf("message %d: its callback runs before it has completed", m.id)
+		}
 		r.finish(m, r.s.EndWrite(ar))
+		r.inside[dirWrite].Add(-1)
 	}
 	var err error
 	switch st.do {
 	case "write", "zero":
-		_, err = r.s.BeginWrite(m.buffer, 0, size, callback, nil)
+		m.result, err = r.s.BeginWrite(m.buffer, 0, size, callback, nil)
 	case "writev":
 		half := size / 2
-		_, err = r.s.BeginWritev([][]byte{m.buffer[:half], {}, m.buffer[half:]}, callback, nil)
+		m.result, err = r.s.BeginWritev([][]byte{m.buffer[:half], {}, m.buffer[half:]}, callback, nil)
 	default:
 		m.result, err = r.s.BeginWrite(m.buffer, 0, size, nil, nil)
 	}
 	r.mu.Lock()
-	m.begun = err == nil
+	m.begun, m.returned = err == nil, r.clock.Add(1)
 	r.mu.Unlock()
-	if err != nil || st.do != "write-bare" {
-		return nil
+	if err != nil {
+		r.refused("BeginWrite", err)
+		return
 	}
-	return m
+	w.mine = append(w.mine, m)
+	if !m.wantCallback {
+		w.open = append(w.open, m)
+	}
 }
 
-func (r *run) writeBlocking(worker int, st step) {
-	m := r.newMessage(worker, st.arg)
-	m.begun, m.blocking = true, st.do == "blocking"
+// refused checks that an error of Begin is one of those that are documented.
+func (r *run) refused(what string, err error) {
+	var invalid *InvalidOperationError
+	var failure *IOError
+	switch {
+	case errors.As(err, &invalid): // closed, closing, or not this direction
+	case err == ErrQueueFull && what == "BeginWrite" && (r.p.config.MaxPendingBytes >= 0 || r.p.config.MaxPendingWrites >= 0 || r.group != nil):
+	case errors.As(err, &failure) && failure.Torn && what == "BeginWrite":
+	default:
+		r.faultf("%s: %v", what, err)
+	}
+}
+
+func (w *worker) end(st step) {
+	if len(w.open) == 0 {
+		return
+	}
+	r, m := w.r, w.open[0]
+	w.open = w.open[1:]
+	if st.do == "wait-end" {
+		m.result.AsyncWaitHandle().WaitOne()
+		if !m.result.IsCompleted() {
+			r.faultf("message %d: its wait handle is set and it has not completed", m.id)
+		}
+	}
+	r.finish(m, r.s.EndWrite(m.result))
+	if st.do == "end-twice" {
+		if err := r.s.EndWrite(m.result); !errors.Is(err, errEndedTwice) {
+			r.faultf("message %d: its second End says %v", m.id, err)
+		}
+	}
+}
+
+func (r *run) writeBlocking(st step) {
+	m := r.newMessage(st.arg * r.p.scale)
+	m.begun, m.blocking, m.soft = true, true, st.do == "blocking"
 	var err error
 	var n int
-	if st.do == "blocking" {
+	if m.soft {
 		n, err = r.s.Write(m.buffer)
 	} else {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Duration(st.arg%5)*time.Millisecond)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Duration(st.arg%5)*r.p.unit)
 		n, err = r.s.WriteContext(ctx, m.buffer)
 		cancel()
 	}
 	r.finish(m, err)
+	r.mu.Lock()
+	m.returned = m.endedAt
+	r.mu.Unlock()
 	if int64(n) != m.n {
 		r.faultf("message %d: Write returned %d, its error says %d (%v)", m.id, n, m.n, err)
 	}
 }
 
-func (r *run) cancel(m *message) {
-	before := m.result.IsCompleted()
-	if r.s.Cancel(m.result) {
-		if before {
-			r.faultf("message %d was cancelled after it had completed", m.id)
+func (r *run) newReading(size int) *reading {
+	o := &reading{buffer: make([]byte, size)}
+	r.mu.Lock()
+	r.readings = append(r.readings, o)
+	r.mu.Unlock()
+	o.called = r.clock.Add(1)
+	return o
+}
+
+func (w *worker) beginRead(st step) {
+	r, size := w.r, st.arg%20+1
+	if st.do == "read-zero" {
+		size = 0
+	}
+	o := r.newReading(size)
+	var callback AsyncCallback
+	if st.do == "read-callback" {
+		o.wantCallback = true
+		callback = func(ar AsyncResult) {
+			if r.inside[dirRead].Add(1) != 1 {
+				r.faultf("two callbacks of the reading direction at once")
+			}
+			r.mu.Lock()
+			o.callbacks++
+			r.mu.Unlock()
+			n, err := r.s.EndRead(ar)
+			r.finishRead(o, n, err)
+			r.inside[dirRead].Add(-1)
 		}
-		if !m.result.IsCompleted() {
-			r.faultf("message %d was cancelled and has not completed", m.id)
-		}
+	}
+	var err error
+	o.result, err = r.s.BeginRead(o.buffer, 0, size, callback, nil)
+	o.returned = r.clock.Add(1)
+	if err != nil {
+		r.refused("BeginRead", err)
 		r.mu.Lock()
-		m.after = true
+		o.wantCallback, o.ended = false, true
 		r.mu.Unlock()
+		return
+	}
+	if callback == nil {
+		w.reads = append(w.reads, o)
 	}
 }
 
-// control makes the calls that act on the whole stream.
+func (r *run) readBlocking(st step) {
+	o := r.newReading(st.arg%20 + 1)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*r.p.unit)
+	defer cancel()
+	n, err := r.s.ReadContext(ctx, o.buffer)
+	r.finishRead(o, n, err)
+	o.returned = o.endedAt
+}
+
+func (r *run) cancel(m *message) {
+	before := m.result.IsCompleted()
+	if !r.s.Cancel(m.result) {
+		return
+	}
+	if before {
+		r.faultf("message %d was cancelled after it had completed", m.id)
+	}
+	if !m.result.IsCompleted() {
+		r.faultf("message %d was cancelled and has not completed", m.id)
+	}
+	r.mu.Lock()
+	m.cancelled = true
+	r.mu.Unlock()
+}
+
+func (r *run) cancelRead(o *reading) {
+	if r.s.Cancel(o.result) {
+		if !o.result.IsCompleted() {
+			r.faultf("a read was cancelled and has not completed")
+		}
+		o.cancelled = true
+	}
+}
+
+// drain checks that Drain has waited: what was begun before has completed, and nil means that all of it has succeeded.
+func (w *worker) drain(st step) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Duration(st.arg)*w.r.p.unit)
+	defer cancel()
+	err := w.r.s.Drain(ctx)
+	if ctx.Err() != nil {
+		return
+	}
+	for _, m := range w.mine {
+		if !m.result.IsCompleted() {
+			w.r.faultf("message %d has not completed after Drain (%v)", m.id, err)
+		}
+	}
+	w.r.mu.Lock()
+	defer w.r.mu.Unlock()
+	for _, m := range w.mine {
+		if err == nil && m.ended && m.err != nil && m.endedAt != 0 {
+			w.r.faults = append(w.r.faults, fmt.Sprintf("Drain is content, message %d ended with %v", m.id, m.err))
+		}
+	}
+}
+
+// control makes the calls that act on the whole stream, and on its group.
 func (r *run) control(st step) {
 	s := r.s
-	ctx, cancel := context.WithTimeout(context.Background(), time.Duration(st.arg)*time.Millisecond)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Duration(st.arg)*r.p.unit)
 	defer cancel()
 	switch st.do {
 	case "deadline-past":
 		s.SetDeadline(time.Unix(1, 0))
 	case "deadline-soon":
-		s.SetDeadline(time.Now().Add(time.Duration(st.arg%7) * time.Millisecond))
+		s.SetDeadline(time.Now().Add(time.Duration(st.arg%7) * r.p.unit))
 	case "deadline-none":
 		s.SetDeadline(time.Time{})
-	case "drain":
-		s.Drain(ctx)
 	case "room":
-		s.WaitRoom(ctx, int64(st.arg))
+		s.WaitRoom(ctx, int64(st.arg*r.p.scale))
 	case "pause":
-		time.Sleep(time.Duration(st.arg%5) * time.Millisecond)
+		time.Sleep(time.Duration(st.arg%5) * r.p.unit)
 	case "close-write":
-		s.CloseWrite()
+		if st.arg < 60 {
+			s.CloseWrite()
+		}
 	case "close":
 		if st.arg < 10 { // rarely: everything is over then
-			s.CloseWithError(io.ErrNoProgress)
+			r.closer(func() error { return s.CloseWithError(io.ErrNoProgress) })
 		}
 	case "close-timeout":
-		if st.arg < 10 {
-			s.CloseTimeout(time.Duration(st.arg) * time.Millisecond)
+		if st.arg < 20 {
+			r.closer(func() error { return s.CloseTimeout(time.Duration(st.arg) * r.p.unit) })
 		}
 	case "socket-close":
 		if st.arg < 5 {
-			s.Socket().Close()
+			r.closer(func() error { return s.Socket().Close() })
+		}
+	case "shutdown":
+		if st.arg < 5 && r.group != nil {
+			r.closer(func() error { r.group.Shutdown(ctx); return nil })
 		}
 	}
 }
 
-// check holds the outcome of a run to the promises.
-func (r *run) check() {
-	writes, size := r.s.Pending()
-	if writes != 0 || size != 0 {
-		r.faultf("Pending is %d writes, %d bytes when all is over", writes, size)
+func (r *run) closer(f func() error) {
+	r.mu.Lock()
+	r.closers++
+	r.mu.Unlock()
+	if err := f(); err != nil {
+		r.mu.Lock()
+		r.unsent = append(r.unsent, err)
+		r.mu.Unlock()
 	}
-	if st := r.s.Stats(); st.BytesWritten != uint64(len(r.t.wire)) {
-		r.faultf("Stats says %d bytes written, the wire has %d", st.BytesWritten, len(r.t.wire))
-	}
-	last := make(map[int]uint32) // by worker: the last message seen on the wire
-	wire := r.t.wire
-	torn := false
-	for len(wire) > 0 {
-		m := r.at(wire)
-		if m == nil {
-			r.faultf("the wire goes on with %x, which no message begins with", wire[:min(len(wire), 8)])
-			return
-		}
-		if torn && !m.blocking {
-			r.faultf("message %d follows a torn one", m.id)
-		}
-		if m.id < last[m.worker] {
-			r.faultf("message %d of worker %d is behind its message %d", m.id, m.worker, last[m.worker])
-		}
-		last[m.worker] = m.id
-		torn = m.n < int64(len(m.want))
-		wire = wire[m.n:]
-		m.n = 0 // on the wire once
-	}
-	for _, m := range r.messages {
-		switch {
-		case m.begun && !m.ended:
-			r.faultf("message %d never ended", m.id)
-		case !m.begun && (m.ended || m.callback > 0):
-			r.faultf("message %d was refused and ended all the same", m.id)
-		case m.n != 0:
-			r.faultf("message %d: %d bytes are missing on the wire", m.id, m.n)
-		case m.after && m.err != nil && !errors.Is(m.err, context.Canceled):
-			r.faultf("message %d was cancelled and ended with %v", m.id, m.err)
-		case m.after && m.err == nil:
-			r.faultf("message %d was cancelled and succeeded", m.id)
-		}
-	}
-	if r.t.ended == nil {
-		r.faultf("the connection was never given up")
-	} else if torn != (*r.t.ended == endReset) && torn {
-		r.faultf("the connection ends orderly behind half a message")
-	}
-}
-
-// at returns the message whose bytes the wire goes on with.
-func (r *run) at(wire []byte) *message {
-	for _, m := range r.messages {
-		if m.ended && m.n > 0 && int64(len(wire)) >= m.n && bytes.Equal(wire[:m.n], m.want[:m.n]) {
-			return m
-		}
-	}
-	return nil
 }
 
 // TestModel runs random programs over the faulty transport and holds what happens to the promises. Failing programs

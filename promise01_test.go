@@ -135,7 +135,7 @@ func TestPromise01_BeginNeverWaitsForRoom(t *testing.T) {
 		second, third := patterned(2, 100), patterned(3, 100)
 		_, secondOutcome := begin(t, a, second)
 		_, thirdOutcome := begin(t, a, third)
-		callback, _ := neverCalled(t)
+		callback := neverCalled(t)
 		full := async(func() error { _, err := a.BeginWrite(second, 0, 100, callback, nil); return err })
 		if err := within(t, "Begin on a full queue", full); !errors.Is(err, netstream.ErrQueueFull) {
 			t.Fatalf("Begin on a full queue: %v", err)
@@ -264,7 +264,7 @@ func nothingLent(t *testing.T, c connKind, f failingBegin) {
 	f.ready(t, a)
 	writes, bytes := a.Pending()
 	before := a.Stats()
-	callback, _ := neverCalled(t)
+	callback := neverCalled(t)
 	if !f.readOnly {
 		ar, err := a.BeginWrite(f.buffer, f.offset, f.size, callback, nil)
 		if err == nil || !ar.IsZero() {

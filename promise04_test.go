@@ -36,7 +36,7 @@ func completions(end func(netstream.AsyncResult) error) []completion {
 	}
 }
 
-// ending is what ends a write or read that waits for a peer.
+// requestToEnd is what ends a write or read that waits for a peer.
 type requestToEnd struct {
 	name string
 	do   func(t *testing.T, s *netstream.NetworkStream, ar netstream.AsyncResult)

@@ -10,7 +10,7 @@ import (
 	"github.com/seed-9ac8cf60/netstream"
 )
 
-// cancelled is one write that is begun and cancelled, and what came of it.
+// cancelledWrite is one write that is begun and cancelled, and what came of it.
 type cancelledWrite struct {
 	message []byte
 	calls   atomic.Int32
@@ -56,9 +56,9 @@ func TestResultsCancelAgainstCompletionOfWrites(t *testing.T) {
 				w := &writes[i]
 				eventually(t, "the callback", func() bool { return w.calls.Load() > 0 })
 			}
-			sync := make(chan struct{}) // the callback of a last write comes after all of them
-			mustBegin(t, a, []byte{}, func(netstream.AsyncResult) { close(sync) })
-			within(t, "the last callback", sync)
+			last := make(chan struct{}) // the callback of a last write comes after all of them
+			mustBegin(t, a, []byte{}, func(netstream.AsyncResult) { close(last) })
+			within(t, "the last callback", last)
 			for i := range writes {
 				w := &writes[i]
 				if n := w.calls.Load(); n != 1 {
