@@ -149,7 +149,7 @@ func (s *NetworkStream) sendFileChunk(file *os.File, chunk int64) (n int64, end 
 
 // shrink makes n the size of op, which is in flight, and takes the rest off the counts.
 func (s *NetworkStream) shrink(op *operation, n int64) {
-	s.write.pendingBytes.Add(n - op.size)
+	s.write.discharged.Add(uint64(op.size - n))
 	if g := s.config.Group; g != nil {
 		g.pendingBytes.Add(n - op.size)
 	}

@@ -30,7 +30,8 @@ func (s *NetworkStream) Stats() Stats {
 		ReadOps: c.readOps, WriteOps: c.writeOps, Dropped: c.dropped,
 		Streams: 1,
 	}
-	st.PendingWrites, st.PendingBytes = s.Pending()
+	writes, bytes := s.write.pendingLocked()
+	st.PendingWrites, st.PendingBytes = int(writes), bytes
 	st.OldestPending = s.oldestPendingLocked()
 	return st
 }

@@ -75,7 +75,8 @@ func (s *NetworkStream) beginWrite(op *operation) (AsyncResult, error) {
 	}
 	s.counters.writeOps++
 	op.doomed = s.doomLocked()
-	nothingAhead := w.idleLocked() && w.pendingWrites.Load() == 1 && !w.hasBare() // op itself is the 1
+	pending, _ := w.pendingLocked() // op itself is one
+	nothingAhead := w.idleLocked() && pending == 1 && !w.hasBare()
 	if op.doomed != nil && nothingAhead {
 		op.sync = true
 		s.endWriteLocked(op, op.doomed)

@@ -5,7 +5,8 @@ import "context"
 // fitsLocked reports whether a write of that size would be admitted. A write larger than a limit is admitted to
 // an empty queue.
 func (s *NetworkStream) fitsLocked(size int64) bool {
-	return s.config.admits(s.write.pendingWrites.Load(), s.write.pendingBytes.Load(), size)
+	writes, bytes := s.write.pendingLocked()
+	return s.config.admits(writes, bytes, size)
 }
 
 // admits reports whether a write of that size may join so many writes of so many bytes.
@@ -17,6 +18,20 @@ func (c *Config) admits(writes, bytes, size int64) bool {
 		return false
 	}
 	return c.MaxPendingBytes < 0 || bytes+size <= c.MaxPendingBytes
+}
+
+// load is one write and its bytes in one word, writes<<40 | bytes, so that one atomic addition counts both. Sums wrap
+// around; a difference is right as long as less than 16 million writes and 1 TiB are pending.
+type load uint64
+
+const loadBytes = 40
+
+func loadOf(size int64) load { return 1<<loadBytes + load(size) }
+
+// pendingLocked returns the writes that count against the limits, and their bytes.
+func (w *writeQueue) pendingLocked() (writes, bytes int64) {
+	d := uint64(w.begun) - w.discharged.Load()
+	return int64(d >> loadBytes), int64(d & (1<<loadBytes - 1))
 }
 
 // chargeLocked counts op as pending if there is room for it, here and in the group.
@@ -41,8 +56,7 @@ func (s *NetworkStream) forceChargeLocked(op *operation) {
 
 func (s *NetworkStream) countLocked(op *operation) {
 	op.charged = true
-	s.write.pendingBytes.Add(op.size)
-	s.write.pendingWrites.Add(1)
+	s.write.begun += loadOf(op.size)
 }
 
 // discharge takes op off the count and lets in whoever waits for the room. The caller does not hold mu.
@@ -67,8 +81,7 @@ func (s *NetworkStream) unchargeLocked(op *operation) {
 
 func (s *NetworkStream) uncount(op *operation) {
 	op.charged = false
-	s.write.pendingBytes.Add(-op.size)
-	s.write.pendingWrites.Add(-1)
+	s.write.discharged.Add(uint64(loadOf(op.size)))
 	if g := s.config.Group; g != nil {
 		g.discharge(op.size)
 	}
@@ -171,6 +184,7 @@ func (s *NetworkStream) roomForLocked(op *operation) (admitted, closeIt bool) {
 // blocking writes that wait for room already. Nothing is dropped in vain. It looks no further than it has to.
 func (s *NetworkStream) dropHelpsLocked(size int64) bool {
 	w, g := &s.write, s.config.Group
+	pendingWrites, pendingBytes := w.pendingLocked()
 	var writes, bytes int64 // that come with it, less those that go
 	for op := w.room.head; op != nil; op = op.next {
 		if !op.probe {
@@ -182,7 +196,7 @@ func (s *NetworkStream) dropHelpsLocked(size int64) bool {
 			continue
 		}
 		writes, bytes = writes-1, bytes-old.size
-		if s.config.admits(w.pendingWrites.Load()+writes, w.pendingBytes.Load()+bytes, size) &&
+		if s.config.admits(pendingWrites+writes, pendingBytes+bytes, size) &&
 			(g == nil || g.within(g.pendingBytes.Load()+bytes+size, g.pendingWrites.Load()+writes+1)) {
 			return true
 		}
@@ -224,7 +238,10 @@ func (s *NetworkStream) WaitRoom(ctx context.Context, bytes int64) error {
 // Pending returns the writes that were begun and whose callback has not started (or which have not completed,
 // when they have none), and their bytes. It may be called from any goroutine at any time.
 func (s *NetworkStream) Pending() (writes int, bytes int64) {
-	return int(s.write.pendingWrites.Load()), s.write.pendingBytes.Load()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	w, b := s.write.pendingLocked()
+	return int(w), b
 }
 
 // Drain waits until every write begun before the call has completed. It returns nil when all writes begun so

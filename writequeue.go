@@ -30,10 +30,12 @@ type writeQueue struct {
 	room       opList
 	roomWrites int // how many of them are writes; no Begin overtakes those
 
-	// pendingBytes and pendingWrites count the writes from Begin until their callback starts. They grow under mu
-	// only, so a check against the limits holds until mu is given up; callbacks take away without it.
-	pendingBytes, pendingWrites atomic.Int64
-	roomWanted                  atomic.Bool // somebody waits for room: whoever takes away looks
+	// begun and discharged are running sums of load: of the writes admitted, under mu, and of those whose callback has
+	// started or that are over, which callbacks add to without mu. Their difference is what is pending. It grows under
+	// mu only, so a check against the limits holds until mu is given up.
+	begun      load
+	discharged atomic.Uint64
+	roomWanted atomic.Bool // somebody waits for room: whoever takes away looks
 
 	// bare counts, for the present epoch, the completed writes without a callback that nobody has ended yet:
 	// epoch<<32 | count. While there are any, a Begin is queued rather than sent, so that a caller who
