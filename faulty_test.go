@@ -24,8 +24,9 @@ type faulty struct {
 	wire     []byte
 	inbound  []byte // what reads will get, then the end
 	chance   chances
-	dead     error // what everything fails with from now on
-	reported bool  // the reset was told once, as the kernel does
+	dead     error         // what everything fails with from now on
+	broken   chan struct{} // closed with dead: the kernel wakes whoever waits
+	reported bool          // the reset was told once, as the kernel does
 	fin      bool
 	ended    *ending
 	calls    [2]*faultyCall // under way, by direction
@@ -43,7 +44,7 @@ type faultyCall struct {
 }
 
 func newFaulty(s *NetworkStream, seed uint64, keep int, c chances) *faulty {
-	t := &faulty{stream: s, keep: keep, rng: rand.New(rand.NewPCG(seed, 1)), chance: c}
+	t := &faulty{stream: s, keep: keep, rng: rand.New(rand.NewPCG(seed, 1)), chance: c, broken: make(chan struct{})}
 	s.transport = t
 	return t
 }
@@ -54,6 +55,7 @@ func (t *faulty) hitLocked(chance int) bool { return t.rng.IntN(1000) < chance }
 func (t *faulty) failureLocked(d direction) error {
 	if t.dead == nil && t.hitLocked(t.chance.reset) {
 		t.dead = syscall.ECONNRESET
+		close(t.broken)
 	}
 	switch {
 	case t.dead != nil && !t.reported:
@@ -148,6 +150,7 @@ func (t *faulty) wait(d direction, c *faultyCall) (cancelled bool) {
 	select {
 	case <-c.cancelled:
 		cancelled = true
+	case <-t.broken:
 	case <-time.After(pause):
 	}
 	t.mu.Lock()

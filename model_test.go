@@ -281,7 +281,12 @@ func (p program) perform(runs []*run) {
 
 // faults checks all runs and their group when everything is over.
 func (p program) faults(runs []*run) (faults []string) {
+	closers := 0
 	for _, r := range runs {
+		closers += r.closers // one that shut the group down has closed them all
+	}
+	for _, r := range runs {
+		r.closers = closers
 		r.check()
 		faults = append(faults, r.faults...)
 	}

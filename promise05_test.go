@@ -175,3 +175,23 @@ func TestPromise05_ShutdownOfTheGroupCompletesEachOnce(t *testing.T) {
 		}
 	})
 }
+
+// Close meets a read that is just about to wait: whichever comes first, the read must come back.
+func TestPromise05_CloseMeetsAReadThatBeginsToWait(t *testing.T) {
+	eachKind(t, func(t *testing.T, c connKind) {
+		rounds := 100
+		if c.network == "pipe" {
+			rounds = 20_000 // costs next to nothing there
+		}
+		var spin atomic.Int64
+		for round := range rounds {
+			a, b := c.pair(t, nil, nil)
+			mustBeginRead(t, a, make([]byte, 1), nil)
+			for range round % 100 * 50 { // up to some microseconds, to meet every step of the read
+				spin.Add(1)
+			}
+			closeAndWait(t, a)
+			b.Close()
+		}
+	})
+}

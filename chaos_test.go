@@ -1,0 +1,254 @@
+package netstream_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/seed-9ac8cf60/netstream"
+)
+
+// chaos is one run: talkers on both sides of the proxy, and what they have counted.
+type chaos struct {
+	t      *testing.T
+	c      connCase
+	seed   uint64
+	ln     *netstream.Listener
+	proxy  *proxy
+	served meeting[*talker] // by the address of the peer
+	count  atomic.Uint64
+
+	mu    sync.Mutex
+	sum   counts
+	kinds map[faultKind]int
+	bad   int
+}
+
+func newChaos(t *testing.T, c connCase) *chaos {
+	t.Helper()
+	r := &chaos{t: t, c: c, seed: drawSeed(t), kinds: make(map[faultKind]int)}
+	ln, err := netstream.Listen("tcp", "127.0.0.1:0", c.config(nil))
+	must(t, err)
+	r.ln = ln
+	r.accept()
+	return r
+}
+
+// accept serves every connection that comes, in callbacks.
+func (r *chaos) accept() {
+	r.ln.BeginAccept(func(ar netstream.AsyncResult) {
+		s, err := r.ln.EndAccept(ar)
+		if err != nil {
+			return // closed
+		}
+		r.accept()
+		if old, replaced := r.served.put(s.RemoteAddr().String(), newTalker(s, r.random())); replaced {
+			go r.orphan(old)
+		}
+	}, nil)
+}
+
+func (r *chaos) random() *rand.Rand { return rand.New(rand.NewPCG(r.seed, r.count.Add(1))) }
+
+// TestChaos has many talkers talk through a proxy that does them harm. What came through is whole, once and in order;
+// what did not is reported by the connection on which it was; and where no harm was done, nothing is missing.
+func TestChaos(t *testing.T) {
+	eachTCP(t, func(t *testing.T, c connCase) {
+		warm, _ := c.withPeer(t, nil) // starts the loops
+		warm.Close()
+		goroutines, descriptors := budget(t), openDescriptors()
+		r := newChaos(t, c)
+		r.proxy = newProxy(t, r.ln.Addr().String(), r.seed)
+		end := time.Now().Add(lasting(900*time.Millisecond) / 3) // for each engine
+		var wg sync.WaitGroup
+		for range scaled(100, 1000) {
+			wg.Go(func() {
+				for time.Now().Before(end) && !t.Failed() {
+					r.converse()
+				}
+			})
+		}
+		wg.Wait()
+		r.proxy.close()
+		r.ln.Close()
+		for _, k := range r.served.rest() { // reset before they were accepted, and found by nobody
+			r.orphan(k)
+		}
+		r.report()
+		if r.sum.Whole == 0 {
+			t.Error("not one conversation came to its end")
+		}
+		limit := time.Now().Add(10 * time.Second)
+		for netstream.Lingering() > 0 && time.Now().Before(limit) {
+			time.Sleep(10 * time.Millisecond)
+		}
+		goroutines("after everything", -slack, slack)
+		if left := newDescriptors(descriptors); len(left) > 0 {
+			t.Error("descriptors left over:", left)
+		}
+	})
+}
+
+// converse has one conversation through the proxy, waits for its end and checks it.
+func (r *chaos) converse() {
+	s, err := netstream.Dial(context.Background(), "tcp", r.proxy.ln.Addr().String(), r.c.config(nil))
+	if err != nil {
+		r.t.Error("Dial:", err)
+		return
+	}
+	client := newTalker(s, r.random())
+	l, ok := r.proxy.links.take(s.LocalAddr().String(), time.Minute)
+	if !ok {
+		r.t.Error("the proxy does not know the connection")
+		return
+	}
+	r.await(client)
+	wait := 30 * time.Second // a server that was reset before it accepted may never know of it
+	if l.harmed.Load() {
+		wait = time.Duration(scaled(300, 5000)) * time.Millisecond
+	}
+	server, ok := r.served.take(l.onward, wait)
+	if ok {
+		r.await(server)
+	}
+	l.end()
+	if !ok && !l.harmed.Load() {
+		client.mu.Lock()
+		if !client.harmed {
+			r.t.Error("the server has not accepted an undisturbed connection")
+		}
+		client.mu.Unlock()
+	}
+	r.finish(client, server)
+	r.judge(&l.pumps[0], client, server)
+	r.judge(&l.pumps[1], server, client)
+}
+
+// await waits for a talker's end. Their own limits are a few seconds.
+func (r *chaos) await(k *talker) {
+	select {
+	case <-k.s.Done():
+	case <-time.After(60 * time.Second):
+		buf := make([]byte, 1<<20)
+		panic(fmt.Sprintf("a conversation hangs: %+v, %v\n%s", k.s.Stats(), k.s.Err(), buf[:runtime.Stack(buf, true)]))
+	}
+}
+
+// finish takes over what the talkers have counted; server may be nil.
+func (r *chaos) finish(client, server *talker) {
+	for _, k := range []*talker{client, server} {
+		if k == nil {
+			continue
+		}
+		r.await(k)
+		for _, err := range k.check() {
+			r.fail("%v", err)
+		}
+		r.mu.Lock()
+		r.sum.add(k.sum)
+		r.sum.Received += k.in.frames
+		r.sum.BytesIn += k.in.bytes
+		r.mu.Unlock()
+	}
+	r.mu.Lock()
+	r.sum.Connections++
+	if server != nil && client.in.bye && server.in.bye {
+		r.sum.Whole++
+	} else {
+		r.sum.Broken++
+	}
+	r.mu.Unlock()
+}
+
+// orphan checks a talker whose connection was given up before it was accepted.
+func (r *chaos) orphan(k *talker) {
+	r.finish(k, nil)
+	r.lost(k.sum.Sent)
+}
+
+func (r *chaos) fail(format string, a ...any) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.bad++; r.bad <= 20 {
+		r.t.Errorf(format, a...)
+	}
+}
+
+// judge compares what one end has sent with what the proxy and the other end have seen of it.
+func (r *chaos) judge(p *pump, from, to *talker) {
+	r.mu.Lock()
+	for _, kind := range p.happened {
+		r.kinds[kind]++
+	}
+	r.mu.Unlock()
+	if from == nil {
+		return
+	}
+	sent := from.sum
+	if p.taken > sent.BytesOut {
+		r.fail("%d bytes came out of a stream that says %d", p.taken, sent.BytesOut)
+	}
+	if p.eof && p.taken != sent.BytesOut {
+		r.fail("a clean end after %d of %d bytes", p.taken, sent.BytesOut)
+	}
+	if p.eof && from.torn {
+		r.fail("a clean end behind a torn write")
+	}
+	if to == nil {
+		r.lost(sent.Sent)
+		return
+	}
+	in := &to.in
+	if in.frames > 0 && in.tag != from.tag {
+		r.fail("frames of another connection")
+		return
+	}
+	lost := sent.Sent - in.frames
+	if lost < 0 {
+		r.fail("%d frames sent, %d received", sent.Sent, in.frames)
+	}
+	r.lost(lost)
+	for _, seq := range in.left {
+		if !from.cancelled[seq] {
+			r.fail("frame %d is missing in the middle", seq)
+		}
+	}
+	switch {
+	case in.bye && lost != 0:
+		r.fail("the last frame has come, but %d are missing", lost)
+	case !in.bye && to.readErr == nil:
+		r.fail("%d frames are missing and the receiver was not told", lost)
+	case !in.bye && !p.link.harmed.Load() && !from.harmed && !to.harmed:
+		r.fail("no harm was done, but %d frames are missing: %v", lost, to.readErr)
+	case to.readErr == io.EOF && in.bytes != p.passed:
+		r.fail("a clean end after %d bytes; %d were passed on", in.bytes, p.passed)
+	case to.readErr == io.EOF && len(in.buf) > 0 && !p.cutHere && !p.link.cut.Load():
+		r.fail("a clean end in the middle of a frame")
+	}
+}
+
+func (r *chaos) lost(n int) {
+	r.mu.Lock()
+	r.sum.ReportedLost += n
+	r.mu.Unlock()
+}
+
+func (r *chaos) report() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s := r.sum
+	r.t.Logf("%d connections: %d to their end, %d broken", s.Connections, s.Whole, s.Broken)
+	r.t.Logf("writes: %d begun = %d completed = %d sent + %d failed + %d cancelled; %d MB", s.Begun, s.Completed, s.Sent, s.Cut, s.TakenBy, s.BytesOut>>20)
+	r.t.Logf("frames: %d sent = %d received + %d reported lost; reads: %d begun = %d completed", s.Sent, s.Received, s.ReportedLost, s.ReadsBegun, s.ReadsCompleted)
+	k := r.kinds
+	r.t.Logf("faults: %d stalls, %d trickles, %d hangs, %d half-closes, %d cuts, %d resets", k[faultStall], k[faultTrickle], k[faultHang], k[faultHalfClose], k[faultCut], k[faultReset])
+	if r.proxy != nil && s.Sent != s.Received+s.ReportedLost {
+		r.t.Errorf("%d frames sent, %d received, %d reported lost", s.Sent, s.Received, s.ReportedLost)
+	}
+}

@@ -1,0 +1,84 @@
+package netstream_test
+
+import (
+	"context"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/seed-9ac8cf60/netstream"
+)
+
+// killTask is what a child that will be killed does: talk on that many connections to that address, for ever.
+type killTask struct {
+	Address     string
+	Connections int
+	Seed        uint64
+}
+
+// TestChaosKilledPeers has processes full of talkers killed in the middle of a sentence, again and again. The side that
+// survives gets each operation completed, exact counts, and nothing but whole frames in order.
+func TestChaosKilledPeers(t *testing.T) {
+	eachTCP(t, func(t *testing.T, c connCase) {
+		r := newChaos(t, c)
+		defer r.ln.Close()
+		end := time.Now().Add(lasting(150*time.Millisecond) / 3)
+		rng := rand.New(rand.NewPCG(r.seed, 0))
+		for killed := uint64(0); killed == 0 || time.Now().Before(end); killed++ {
+			ch := newChild(t, "TestChaosKilledPeersChild", killTask{r.ln.Addr().String(), scaled(20, 200), r.seed + killed})
+			ch.start(t)
+			var ready string
+			ch.answer(t, 30*time.Second, &ready)
+			time.Sleep(time.Duration(rng.IntN(100)) * time.Millisecond) // not for something to happen: this is the random point
+			ch.kill()
+		}
+		for { // who is in the backlog yet has been killed as well
+			time.Sleep(50 * time.Millisecond)
+			rest := r.served.rest()
+			for _, k := range rest {
+				r.await(k)
+				r.finish(k, nil)
+			}
+			if len(rest) == 0 {
+				break
+			}
+		}
+		r.report()
+		if r.sum.Received == 0 || r.sum.Sent == 0 {
+			t.Error("nothing was said: the kills came too early to mean anything")
+		}
+	})
+}
+
+func TestChaosKilledPeersChild(t *testing.T) {
+	var task killTask
+	stdin := childTask(t, &task)
+	var wg sync.WaitGroup
+	stop := make(chan struct{})
+	for i := range task.Connections {
+		wg.Go(func() {
+			rng := rand.New(rand.NewPCG(task.Seed, uint64(i)))
+			for round := 0; ; round++ {
+				s, err := netstream.Dial(context.Background(), "tcp", task.Address, nil)
+				if err != nil {
+					t.Error("Dial:", err)
+					return
+				}
+				k := newTalker(s, rng)
+				if i == 0 && round == 0 {
+					say("ready")
+				}
+				select {
+				case <-s.Done():
+				case <-stop:
+					k.giveUp(4, 0)
+					return
+				}
+			}
+		})
+	}
+	stdin.Scan() // until the parent has gone, should it not kill us
+	close(stop)
+	wg.Wait()
+}

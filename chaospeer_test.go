@@ -1,0 +1,285 @@
+package netstream_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/seed-9ac8cf60/netstream"
+)
+
+// talker is one end of a connection: it writes numbered frames with BeginWrite, several at a time, reads the peer's with
+// BeginRead, and counts. Everything happens in callbacks.
+type talker struct {
+	s      *netstream.NetworkStream
+	tag    uint32
+	frames int // to send, before the last one
+
+	mu                sync.Mutex
+	rng               *rand.Rand
+	next              uint32 // number of the next frame
+	stopped           bool   // no more frames: all sent, or one has failed
+	byeSent           bool
+	writeOver         bool
+	readOver, closing bool
+	sum               counts
+	cancelled         map[uint32]bool
+	in                frameReader
+	readErr           error // the end of the reading, when that was not the peer's last frame
+	faulty            []error
+	harmed            bool // it did something itself that loses frames
+	torn              bool // a frame is out in part
+	limit             *time.Timer
+}
+
+// counts is what one talker has counted, or many together.
+type counts struct {
+	Connections, Whole, Broken           int
+	Begun, Completed, Sent, Cut, TakenBy int // writes; TakenBy: cancelled
+	BytesOut                             int64
+	Received, ReportedLost               int
+	ReadsBegun, ReadsCompleted           int
+	BytesIn                              int64
+}
+
+func (a *counts) add(b counts) {
+	a.Connections += b.Connections
+	a.Whole += b.Whole
+	a.Broken += b.Broken
+	a.Begun += b.Begun
+	a.Completed += b.Completed
+	a.Sent += b.Sent
+	a.Cut += b.Cut
+	a.TakenBy += b.TakenBy
+	a.BytesOut += b.BytesOut
+	a.Received += b.Received
+	a.ReportedLost += b.ReportedLost
+	a.ReadsBegun += b.ReadsBegun
+	a.ReadsCompleted += b.ReadsCompleted
+	a.BytesIn += b.BytesIn
+}
+
+// outgoing is a buffer on its way; it is filled anew as soon as it has completed.
+type outgoing struct {
+	buf  []byte
+	size int
+	seq  uint32
+	bye  bool
+}
+
+const chaosMaxFrame = 128 << 10
+
+// newTalker starts a conversation on s.
+func newTalker(s *netstream.NetworkStream, rng *rand.Rand) *talker {
+	k := &talker{s: s, rng: rng, tag: rng.Uint32(), frames: 1 + rng.IntN(60), cancelled: make(map[uint32]bool)}
+	k.in.max = chaosMaxFrame
+	if rng.IntN(3) == 0 {
+		s.Socket().SetWriteBuffer(4 << 10)
+		s.Socket().SetReadBuffer(4 << 10)
+	}
+	if rng.IntN(12) == 0 {
+		k.harmed = true
+		s.SetWriteDeadline(time.Now().Add(time.Duration(rng.IntN(500)) * time.Millisecond))
+	}
+	life := time.Duration(200+rng.IntN(scaled(300, 2700))) * time.Millisecond
+	how, part := rng.IntN(5), time.Duration(rng.IntN(100))*time.Millisecond
+	k.mu.Lock()
+	k.limit = time.AfterFunc(life, func() { k.giveUp(how, part) })
+	k.mu.Unlock()
+	for range 1 + rng.IntN(8) {
+		k.send(&outgoing{buf: make([]byte, 0, 1<<10)})
+	}
+	k.receive(make([]byte, 1+rng.IntN(16<<10)))
+	return k
+}
+
+// giveUp ends a conversation that has lasted long enough, in one of the ways there are.
+func (k *talker) giveUp(how int, part time.Duration) {
+	k.mu.Lock()
+	if k.closing {
+		k.mu.Unlock()
+		return
+	}
+	k.closing, k.stopped, k.harmed = true, true, true
+	k.mu.Unlock()
+	switch how {
+	case 0:
+		k.s.CloseTimeout(part)
+	case 1:
+		k.s.CloseWithError(io.ErrNoProgress)
+	case 2:
+		k.s.SetDeadline(time.Unix(1, 0))
+	case 3:
+		k.s.Socket().Close()
+	}
+	k.s.Close()
+}
+
+func (k *talker) frameSize() int {
+	switch n := k.rng.IntN(100); {
+	case n < 90:
+		return frameOverhead + k.rng.IntN(1<<10)
+	case n < 98:
+		return frameOverhead + k.rng.IntN(8<<10)
+	default:
+		return frameOverhead + k.rng.IntN(chaosMaxFrame-frameOverhead)
+	}
+}
+
+// send begins the next frame. The number is drawn and the write begun under one lock, so that both have one order.
+func (k *talker) send(o *outgoing) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.stopped {
+		return
+	}
+	kind := byte(frameData)
+	if o.bye = int(k.next) >= k.frames; o.bye {
+		kind, k.stopped = frameBye, true
+	}
+	o.size, o.seq = k.frameSize(), k.next
+	if o.size > cap(o.buf) {
+		o.buf = make([]byte, o.size)
+	}
+	o.buf = o.buf[:o.size]
+	fillFrame(o.buf, k.tag, o.seq, kind)
+	cancel := !o.bye && k.rng.IntN(30) == 0
+	ar, err := k.s.BeginWrite(o.buf, 0, o.size, k.sent, o)
+	if err != nil { // nothing was lent
+		k.stopped, k.writeOver = true, true
+		return
+	}
+	k.next++
+	k.sum.Begun++
+	if cancel && k.s.Cancel(ar) {
+		k.cancelled[o.seq] = true
+	}
+}
+
+// sent is the callback of the writes.
+func (k *talker) sent(ar netstream.AsyncResult) {
+	o := ar.AsyncState().(*outgoing)
+	err := k.s.EndWrite(ar)
+	k.mu.Lock()
+	k.sum.Completed++
+	switch {
+	case err == nil && !k.cancelled[o.seq]:
+		k.sum.Sent++
+		k.sum.BytesOut += int64(o.size)
+	case k.cancelled[o.seq] && errors.Is(err, context.Canceled):
+		k.sum.TakenBy++
+		if n, complaint := ioCount(err); n != 0 || complaint != nil {
+			k.faulty = append(k.faulty, fmt.Errorf("cancelled after %d bytes: %w", n, err))
+		}
+		err = nil
+	case err == nil:
+		k.faulty = append(k.faulty, fmt.Errorf("frame %d was sent after Cancel had taken it back", o.seq))
+	default:
+		n, complaint := ioCount(err)
+		if complaint == nil && (n < 0 || n >= int64(o.size)) {
+			complaint = fmt.Errorf("%d of %d bytes: %w", n, o.size, err)
+		}
+		if complaint != nil {
+			k.faulty = append(k.faulty, complaint)
+		}
+		k.sum.Cut++
+		k.sum.BytesOut += n
+		k.torn = k.torn || n > 0
+		k.stopped = true
+	}
+	if o.bye && err == nil {
+		k.byeSent = true
+	}
+	k.writeOver = k.writeOver || err != nil || k.byeSent
+	finish := k.byeSent && o.bye && k.rng.IntN(2) == 0
+	k.mu.Unlock()
+	if finish {
+		k.s.CloseWrite()
+	}
+	if err == nil {
+		k.send(o)
+	}
+	k.closeWhenOver()
+}
+
+// receive begins a read into p.
+func (k *talker) receive(p []byte) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if _, err := k.s.BeginRead(p, 0, len(p), k.received, &p); err != nil {
+		k.readOver, k.readErr = true, err
+		return
+	}
+	k.sum.ReadsBegun++
+}
+
+// received is the callback of the reads.
+func (k *talker) received(ar netstream.AsyncResult) {
+	p := *ar.AsyncState().(*[]byte)
+	n, err := k.s.EndRead(ar)
+	k.mu.Lock()
+	k.sum.ReadsCompleted++
+	if err == nil {
+		if bad := k.in.feed(p[:n]); bad != nil {
+			k.faulty, err = append(k.faulty, bad), bad
+		}
+	} else if err != io.EOF {
+		if moved, complaint := ioCount(err); complaint != nil || moved != 0 {
+			k.faulty = append(k.faulty, fmt.Errorf("a read failed after %d bytes: %w", moved, err))
+		}
+	}
+	if k.readErr = err; err != nil || k.in.bye {
+		k.readOver = true
+	}
+	over := k.readOver
+	k.mu.Unlock()
+	if over {
+		k.closeWhenOver()
+	} else {
+		k.receive(p)
+	}
+}
+
+// closeWhenOver closes when both directions have ended.
+func (k *talker) closeWhenOver() {
+	k.mu.Lock()
+	now := k.readOver && k.writeOver && !k.closing
+	if now {
+		k.closing = true
+		k.limit.Stop()
+	}
+	k.mu.Unlock()
+	if now {
+		k.s.Close()
+	}
+}
+
+// check holds what was counted to the promises, as far as one end can know. The stream must be done.
+func (k *talker) check() []error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.limit.Stop()
+	bad := k.faulty
+	complain := func(format string, a ...any) { bad = append(bad, fmt.Errorf(format, a...)) }
+	st, sum := k.s.Stats(), k.sum
+	if sum.Begun != sum.Completed || sum.Begun != sum.Sent+sum.Cut+sum.TakenBy {
+		complain("%d writes begun, %d completed: %d sent, %d failed, %d cancelled", sum.Begun, sum.Completed, sum.Sent, sum.Cut, sum.TakenBy)
+	}
+	if sum.ReadsBegun != sum.ReadsCompleted {
+		complain("%d reads begun, %d completed", sum.ReadsBegun, sum.ReadsCompleted)
+	}
+	if st.BytesWritten != uint64(sum.BytesOut) {
+		complain("Stats says %d bytes written, the completions %d", st.BytesWritten, sum.BytesOut)
+	}
+	if st.BytesRead != uint64(k.in.bytes) {
+		complain("Stats says %d bytes read, the completions %d", st.BytesRead, k.in.bytes)
+	}
+	if st.PendingBytes != 0 || st.PendingWrites != 0 {
+		complain("pending at the end: %d writes, %d bytes", st.PendingWrites, st.PendingBytes)
+	}
+	return bad
+}
