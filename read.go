@@ -1,6 +1,9 @@
 package netstream
 
-import "context"
+import (
+	"context"
+	"io"
+)
 
 // BeginRead begins to read up to size bytes into buffer at offset and returns at once; it mirrors
 // NetworkStream.BeginRead. The operation completes as soon as at least one byte is there, the peer's stream
@@ -79,15 +82,18 @@ func (s *NetworkStream) readBlocking(ctx context.Context, p []byte) (int, error)
 		return 0, s.opError("read", err)
 	}
 	s.counters.readOps++
-	op := newOperation(&s.owner, kindRead, nil, nil, 2)
-	op.buffer, op.size, op.blocking = p, int64(len(p)), true
 	timeout := s.readTimeout
-	ahead := !r.idleLocked()
-	r.enqueueLocked(op)
-	if ahead {
+	if !r.idleLocked() {
+		op := newBlockingRead(s, p)
+		r.enqueueLocked(op)
 		s.unlock()
 		return s.waitBlockingCount("read", ctx, op, timeout)
 	}
+	if ctx.Done() == nil && timeout == 0 {
+		return s.readAlone(p)
+	}
+	op := newBlockingRead(s, p)
+	r.enqueueLocked(op)
 	r.busy, r.waiting = true, true
 	r.claimLocked(1)
 	turn, t := r.turn, s.transport
@@ -97,6 +103,53 @@ func (s *NetworkStream) readBlocking(ctx context.Context, p []byte) (int, error)
 	s.serveReads(attempt{n > 0 || err != errInterrupted && err != errWouldBlock, n, err}, nil)
 	done, err := op.outcome(stop)
 	return int(done), s.opError("read", err)
+}
+
+func newBlockingRead(s *NetworkStream, p []byte) *operation {
+	op := newOperation(&s.owner, kindRead, nil, nil, 2)
+	op.buffer, op.size, op.blocking = p, int64(len(p)), true
+	return op
+}
+
+// readAlone is a Read that only the direction's deadline and Close can end, on an idle direction: while the call
+// lasts it needs no operation, which would be a tenth of the price of a small read. The caller holds mu; readAlone
+// gives it up.
+func (s *NetworkStream) readAlone(p []byte) (int, error) {
+	r := &s.read
+	seq := r.nextSeq // its place in Begin order, should it need an operation after all
+	r.nextSeq++
+	r.claimedSeq = r.nextSeq
+	r.busy, r.waiting = true, true
+	turn, t := r.turn, s.transport
+	s.mu.Unlock()
+	n, err := t.readThrough(turn, p)
+	for err == io.EOF && s.mustHoldEOF() {
+		n, err = t.tryRead(p)
+	}
+	s.mu.Lock()
+	r.endTurnLocked()
+	if n == 0 && (err == errInterrupted || err == errWouldBlock) {
+		op := newBlockingRead(s, p)
+		op.seq = seq
+		r.inflight.pushBack(op)
+		s.mu.Unlock()
+		s.serveReads(attempt{}, nil)
+		done, err := op.outcome(nil)
+		return int(done), s.opError("read", err)
+	}
+	s.counters.bytesRead += uint64(n)
+	var failure error
+	if n == 0 {
+		failure = s.readEndLocked(err)
+	}
+	r.cutAll = nil // it came back with data, or an end of its own
+	more := !r.queued.empty() || s.moving
+	r.busy = more
+	s.unlock()
+	if more {
+		s.serveReads(attempt{}, nil)
+	}
+	return n, s.opError("read", failure)
 }
 
 func (s *NetworkStream) refuseBlockingReadLocked(ctx context.Context, size int) error {
