@@ -47,12 +47,20 @@ func TestChaosDroppedPacketsChild(t *testing.T) {
 	var task int
 	childTask(t, &task)
 	command(t, "ip", "link", "set", "lo", "up")
-	command(t, "nft", "add table inet test; add chain inet test input { type filter hook input priority 0; }")
+	command(t, "nft", "add table inet test; add set inet test gone { type inet_service; };"+
+		"add chain inet test input { type filter hook input priority 0; };"+
+		"add rule inet test input tcp sport @gone drop; add rule inet test input tcp dport @gone drop")
+	scenarios := map[string]func(*testing.T, connCase){
+		"deadline": droppedDeadline, "user timeout": droppedUserTimeout,
+		"CloseTimeout": droppedCloseTimeout, "comes back": droppedForAWhile,
+	}
 	eachTCP(t, func(t *testing.T, c connCase) {
-		t.Run("deadline", func(t *testing.T) { droppedDeadline(t, c) })
-		t.Run("user timeout", func(t *testing.T) { droppedUserTimeout(t, c) })
-		t.Run("CloseTimeout", func(t *testing.T) { droppedCloseTimeout(t, c) })
-		t.Run("comes back", func(t *testing.T) { droppedForAWhile(t, c) })
+		for name, f := range scenarios {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel() // they wait more than they work
+				f(t, c)
+			})
+		}
 	})
 }
 
@@ -66,17 +74,18 @@ func command(t *testing.T, name string, args ...string) {
 // dropPackets has everything between the two ends of s thrown away, until the returned function is called.
 func dropPackets(t *testing.T, s *netstream.NetworkStream) (restore func()) {
 	t.Helper()
-	for _, side := range []string{"sport", "dport"} {
-		command(t, "nft", "add", "rule", "inet", "test", "input", "tcp", side, portOf(s.LocalAddr()), "drop")
+	_, port, err := net.SplitHostPort(s.LocalAddr().String())
+	must(t, err)
+	command(t, "nft", "add element inet test gone { "+port+" }")
+	restored := false
+	restore = func() {
+		if !restored {
+			restored = true
+			command(t, "nft", "delete element inet test gone { "+port+" }")
+		}
 	}
-	restore = func() { command(t, "nft", "flush chain inet test input") }
 	t.Cleanup(restore)
 	return restore
-}
-
-func portOf(a net.Addr) string {
-	_, port, _ := net.SplitHostPort(a.String())
-	return port
 }
 
 // unreachable returns two connected streams that have talked, with the packets between them dropped from now on.
@@ -128,7 +137,10 @@ func droppedUserTimeout(t *testing.T, c connCase) {
 	if n := ioFailure(t, err).N; n != int64(a.Stats().BytesWritten-before) {
 		t.Errorf("the write says %d bytes, Stats %d", n, a.Stats().BytesWritten-before)
 	}
-	wantIs(t, "the write", err, netstream.CodeTimedOut)
+	// The kernel tells its reason once, to whichever direction asks first; a write that comes second meets a broken pipe.
+	if !errors.Is(err, netstream.CodeTimedOut) && !errors.Is(err, netstream.CodeShutdown) {
+		t.Errorf("the write: %v", err)
+	}
 	wantIs(t, "the read", within(t, "the read", read).err, netstream.CodeTimedOut)
 	a.Close()
 	within(t, "Done", a.Done())

@@ -17,7 +17,8 @@ import (
 type talker struct {
 	s      *netstream.NetworkStream
 	tag    uint32
-	frames int // to send, before the last one
+	frames int    // to send, before the last one
+	before uint64 // bytes read from s before
 
 	mu                sync.Mutex
 	rng               *rand.Rand
@@ -76,7 +77,7 @@ const chaosMaxFrame = 128 << 10
 // newTalker starts a conversation on s.
 func newTalker(s *netstream.NetworkStream, rng *rand.Rand) *talker {
 	k := &talker{s: s, rng: rng, tag: rng.Uint32(), frames: 1 + rng.IntN(60), cancelled: make(map[uint32]bool)}
-	k.in.max = chaosMaxFrame
+	k.in.max, k.before = chaosMaxFrame, s.Stats().BytesRead
 	if rng.IntN(3) == 0 {
 		s.Socket().SetWriteBuffer(4 << 10)
 		s.Socket().SetReadBuffer(4 << 10)
@@ -90,10 +91,11 @@ func newTalker(s *netstream.NetworkStream, rng *rand.Rand) *talker {
 	k.mu.Lock()
 	k.limit = time.AfterFunc(life, func() { k.giveUp(how, part) })
 	k.mu.Unlock()
-	for range 1 + rng.IntN(8) {
+	abreast, in := 1+rng.IntN(8), make([]byte, 1+rng.IntN(16<<10)) // from here on rng belongs to mu
+	for range abreast {
 		k.send(&outgoing{buf: make([]byte, 0, 1<<10)})
 	}
-	k.receive(make([]byte, 1+rng.IntN(16<<10)))
+	k.receive(in)
 	return k
 }
 
@@ -258,6 +260,12 @@ func (k *talker) closeWhenOver() {
 	}
 }
 
+func (k *talker) hasHarmed() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.harmed
+}
+
 // check holds what was counted to the promises, as far as one end can know. The stream must be done.
 func (k *talker) check() []error {
 	k.mu.Lock()
@@ -275,7 +283,7 @@ func (k *talker) check() []error {
 	if st.BytesWritten != uint64(sum.BytesOut) {
 		complain("Stats says %d bytes written, the completions %d", st.BytesWritten, sum.BytesOut)
 	}
-	if st.BytesRead != uint64(k.in.bytes) {
+	if st.BytesRead-k.before != uint64(k.in.bytes) {
 		complain("Stats says %d bytes read, the completions %d", st.BytesRead, k.in.bytes)
 	}
 	if st.PendingBytes != 0 || st.PendingWrites != 0 {

@@ -1,6 +1,7 @@
 package netstream_test
 
 import (
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"net"
@@ -84,7 +85,9 @@ func newProxy(t *testing.T, server string, seed uint64) *proxy {
 				conn.Close()
 				continue
 			}
-			p.links.put(conn.RemoteAddr().String(), newLink(conn, onward, rand.New(rand.NewPCG(p.seed, n))))
+			number := fmt.Sprintf("%0*d", linkNumber, n)
+			io.WriteString(onward, number)
+			p.links.put(conn.RemoteAddr().String(), newLink(number, conn, onward, rand.New(rand.NewPCG(p.seed, n))))
 		}
 	}()
 	return p
@@ -95,20 +98,23 @@ func (p *proxy) close() {
 	<-p.done
 }
 
+const linkNumber = 12 // bytes
+
 // link is one connection through the proxy. What its pumps have counted can be read after end.
 type link struct {
 	client, server net.Conn
-	onward         string      // the address that the server sees
+	number         string      // the proxy tells it to the server first of all
 	pumps          [2]pump     // from the client, from the server
 	harmed         atomic.Bool // something was done to it that loses frames
 	cut            atomic.Bool // the proxy ended it: its ends say nothing about what was sent
+	born           time.Time
 	over           chan struct{}
 	once           sync.Once
 	wg             sync.WaitGroup
 }
 
-func newLink(client, server net.Conn, rng *rand.Rand) *link {
-	l := &link{client: client, server: server, onward: server.LocalAddr().String(), over: make(chan struct{})}
+func newLink(number string, client, server net.Conn, rng *rand.Rand) *link {
+	l := &link{client: client, server: server, number: number, born: time.Now(), over: make(chan struct{})}
 	l.pumps[0] = pump{link: l, from: client, to: server, faults: drawFaults(rng), rng: rand.New(rand.NewPCG(rng.Uint64(), 1))}
 	l.pumps[1] = pump{link: l, from: server, to: client, faults: drawFaults(rng), rng: rand.New(rand.NewPCG(rng.Uint64(), 2))}
 	for i := range l.pumps {
@@ -246,29 +252,31 @@ func (m *meeting[T]) at(name string) chan T {
 	return m.set[name]
 }
 
-// put leaves v under its name. One that nobody has taken is replaced and returned.
-func (m *meeting[T]) put(name string, v T) (old T, replaced bool) {
+// put leaves v under its name. One that nobody has taken gives way.
+func (m *meeting[T]) put(name string, v T) {
 	for {
 		select {
 		case m.at(name) <- v:
-			return old, replaced
-		case old = <-m.at(name):
-			replaced = true
+			return
+		case <-m.at(name):
 		}
 	}
 }
 
-// take waits for the value of that name, no longer than limit, and forgets it.
+// take waits for the value of that name, no longer than limit. The name stays known until forget.
 func (m *meeting[T]) take(name string, limit time.Duration) (v T, ok bool) {
 	select {
 	case v = <-m.at(name):
+		return v, true
 	case <-time.After(limit):
 		return v, false
 	}
+}
+
+func (m *meeting[T]) forget(name string) {
 	m.mu.Lock()
+	defer m.mu.Unlock()
 	delete(m.set, name)
-	m.mu.Unlock()
-	return v, true
 }
 
 // rest takes everything that nobody came for.

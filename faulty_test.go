@@ -38,6 +38,9 @@ type chances struct {
 	block, short, reset, nobufs, refuse, late int
 }
 
+// stalled is the chance of a connection that takes nothing and brings nothing until it is closed.
+const stalled = 1000
+
 type faultyCall struct {
 	turn      uint32
 	cancelled chan struct{}
@@ -147,11 +150,15 @@ func (t *faulty) wait(d direction, c *faultyCall) (cancelled bool) {
 	t.mu.Lock()
 	pause := time.Duration(t.rng.IntN(4)) * time.Millisecond
 	t.mu.Unlock()
+	var over <-chan time.Time // never, when nothing moves: only a cancel ends it
+	if t.chance.block != stalled {
+		over = time.After(pause)
+	}
 	select {
 	case <-c.cancelled:
 		cancelled = true
 	case <-t.broken:
-	case <-time.After(pause):
+	case <-over:
 	}
 	t.mu.Lock()
 	t.calls[d] = nil
@@ -167,7 +174,7 @@ func (t *faulty) startRead(turn uint32, p []byte) bool {
 	go func() {
 		cancelled := t.wait(dirRead, c)
 		t.mu.Lock()
-		if t.keep == 0 || cancelled && !t.hitLocked(t.chance.late) {
+		if t.keep == 0 || cancelled && !t.hitLocked(t.chance.late) || t.chance.block == stalled {
 			t.mu.Unlock()
 			t.stream.readReturned(0, errInterrupted)
 			return
@@ -194,7 +201,7 @@ func (t *faulty) startWrite(turn uint32, vectors [][]byte) bool {
 
 func (t *faulty) blockingWrite(c *faultyCall, held [][]byte) (int, error) {
 	cancelled := t.wait(dirWrite, c)
-	if t.keep == 0 {
+	if t.keep == 0 || t.chance.block == stalled {
 		return 0, errInterrupted
 	}
 	t.mu.Lock()
@@ -223,6 +230,9 @@ func (t *faulty) readThrough(turn uint32, p []byte) (int, error) {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.chance.block == stalled {
+		return 0, errInterrupted
+	}
 	return t.giveLocked(p)
 }
 

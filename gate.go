@@ -101,9 +101,22 @@ func (s *NetworkStream) unlock() {
 	if release {
 		t.close(how)
 	}
-	if finished && s.config.Group != nil {
-		s.config.Group.remove(s)
+	if finished {
+		s.tellDone()
 	}
+}
+
+// tellDone closes Done. The stream leaves its group first: who has seen Done finds it there no more.
+func (s *NetworkStream) tellDone() {
+	if g := s.config.Group; g != nil {
+		g.remove(s)
+	}
+	s.mu.Lock()
+	s.doneTold = true
+	if s.done != nil {
+		close(s.done)
+	}
+	s.mu.Unlock()
 }
 
 func (s *NetworkStream) do(work todo, t transport, readTurn, writeTurn uint32) {
@@ -146,15 +159,12 @@ func (s *NetworkStream) transportClosed() {
 	s.unlock()
 }
 
-// finishedLocked reports whether everything about the stream is over and, the first time, closes Done.
+// finishedLocked reports whether everything about the stream is over, the first time: the caller then closes Done.
 func (s *NetworkStream) finishedLocked() bool {
 	if !s.closed || !s.released || s.finished ||
 		!s.read.callbacks.idleLocked() || !s.write.callbacks.idleLocked() {
 		return false
 	}
 	s.finished = true
-	if s.done != nil {
-		close(s.done)
-	}
 	return true
 }

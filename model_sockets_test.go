@@ -171,10 +171,15 @@ func (p program) overSockets(c socketCase) ([]string, error) {
 		stacks := make([]byte, 1<<20)
 		return []string{"it hangs: " + string(stacks[:runtime.Stack(stacks, true)])}, nil
 	}
+	for _, client := range clients {
+		if p.config.LeaveOpen { // it was given back
+			client.Close()
+		}
+	}
+	for range 2 * len(runs) {
+		<-done
+	}
 	for i, r := range runs {
-		clients[i].Close() // LeaveOpen has given it back
-		<-done
-		<-done
 		r.wire, r.resets = peers[i].wire, c.resets && !p.config.LeaveOpen
 		r.seen = peers[i].seen
 		if r.seen != io.EOF && r.seen != nil && !errors.Is(r.seen, syscall.ECONNRESET) {
@@ -196,15 +201,8 @@ func (p program) overSockets(c socketCase) ([]string, error) {
 func TestModelOverSockets(t *testing.T) {
 	for _, c := range socketCases() {
 		t.Run(c.name, func(t *testing.T) {
-			left := 40 // of rapid's 100: a program takes milliseconds here
-			if testing.Short() {
-				left = 10
-			}
 			rapid.Check(t, func(rt *rapid.T) {
 				p := drawProgram(rt)
-				if left--; left < 0 {
-					return
-				}
 				if c.name == "pipe" && p.config.LeaveOpen {
 					p.config.LeaveOpen = false
 				}

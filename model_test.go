@@ -61,7 +61,7 @@ func drawProgram(t *rapid.T) program {
 		bytes:  rapid.SampledFrom([]int64{0, 300}).Draw(t, "groupBytes"),
 		writes: rapid.SampledFrom([]int{0, 0, 3}).Draw(t, "groupWrites"),
 		chance: chances{
-			block:  rapid.SampledFrom([]int{0, 300, 800}).Draw(t, "block"),
+			block:  rapid.SampledFrom([]int{0, 300, 800, stalled}).Draw(t, "block"),
 			short:  rapid.SampledFrom([]int{0, 500}).Draw(t, "short"),
 			reset:  rapid.SampledFrom([]int{0, 0, 0, 20}).Draw(t, "reset"),
 			nobufs: rapid.SampledFrom([]int{0, 0, 20}).Draw(t, "nobufs"),
@@ -232,7 +232,18 @@ func (p program) execute() []string {
 		faulties[i] = newFaulty(r.s, p.seed+uint64(i), p.keep, p.chance)
 		faulties[i].inbound = inboundBytes()
 	}
+	if p.chance.block == stalled { // nothing but this ends what waits
+		for _, r := range runs {
+			defer time.AfterFunc(5*time.Second, func() { r.s.Close() }).Stop()
+		}
+	}
 	p.perform(runs)
+	if p.chance.block != stalled {
+		time.Sleep(time.Minute) // all the transport's waits together are seconds
+		for _, r := range runs {
+			r.checkIdle()
+		}
+	}
 	for i, r := range runs {
 		r.s.Close()
 		<-r.s.Done()
@@ -242,6 +253,23 @@ func (p program) execute() []string {
 		r.taken, r.readAll = inboundSize-len(t.inbound), true
 	}
 	return p.faults(runs)
+}
+
+// checkIdle looks for what has not ended although the connection has moved everything, or has failed, long since:
+// Close would hide a wake-up that was lost.
+func (r *run) checkIdle() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, m := range r.messages {
+		if m.begun && !m.ended {
+			r.fault("message %d has not ended after a minute", m.id)
+		}
+	}
+	for _, o := range r.readings {
+		if !o.ended {
+			r.fault("a read has not ended after a minute")
+		}
+	}
 }
 
 // inboundSize is how many bytes the peer of each stream sends. Each of them tells its place.

@@ -53,7 +53,8 @@ type NetworkStream struct {
 	socketClosed bool // by Socket().Close
 	releasing    bool // somebody gives the transport up, or has
 	released     bool
-	finished     bool // done is closed, or would be
+	finished     bool // everything is over; somebody closes done, or has
+	doneTold     bool // done is closed, or would be
 	resetIfLost  bool // CloseTimeout: the connection is reset if anything was not sent
 	closedErr    error
 	socketErr    error
@@ -128,7 +129,7 @@ func (s *NetworkStream) Done() <-chan struct{} {
 	defer s.mu.Unlock()
 	if s.done == nil {
 		s.done = make(chan struct{})
-		if s.finished {
+		if s.doneTold {
 			close(s.done)
 		}
 	}
