@@ -55,6 +55,9 @@ func (c *callbackQueue) Run() {
 		callback, result := op.callback, op.result()
 		if op.kind == kindWrite {
 			s.discharge(op)
+			if op.dropped {
+				s.write.dropped.Add(-1)
+			}
 		}
 		op.release(1) // from here on only the End that is still to come holds it
 		callback(result)

@@ -25,7 +25,9 @@ const (
 	// OverflowFail makes Begin return [ErrQueueFull]; nothing was lent, nothing changed. The zero value.
 	OverflowFail Overflow = iota
 	// OverflowDropOldest completes queued writes that have not started with [ErrDropped], oldest first,
-	// until the new one fits. Begin returns ErrQueueFull when dropping all of them would not make room.
+	// until the new one fits. A dropped write gives its room up at once, before its callback has run. Begin
+	// returns ErrQueueFull when dropping all of them would not make room, and when 65,536 callbacks of dropped
+	// writes have not started: behind a callback that blocks, they must not pile up without end.
 	OverflowDropOldest
 	// OverflowClose makes Begin return ErrQueueFull and closes the stream with that cause: the slow
 	// consumer is disconnected.

@@ -58,6 +58,7 @@ type operation struct {
 	cut     error // why it has to stop although its bytes may be on their way
 	inRoom  bool  // it waits for room, in no queue yet
 	charged bool  // it counts as pending; given up by the callback that starts, by then nobody else looks
+	dropped bool  // taken by OverflowDropOldest; its callback counts in the write queue's dropped
 
 	// Written by whoever completes the operation, read after completion.
 	done     int64 // bytes moved; while in flight: bytes moved so far
@@ -155,7 +156,7 @@ func (op *operation) recycle() {
 	op.size, op.done, op.seq, op.begun, op.epoch = 0, 0, 0, 0, 0
 	op.next, op.prev, op.cut, op.err, op.accepted, op.wake = nil, nil, nil, nil, nil, nil
 	op.sync, op.bare, op.blocking, op.soft, op.probe, op.drain = false, false, false, false, false, false
-	op.inRoom, op.charged, op.doomed = false, false, nil
+	op.inRoom, op.charged, op.dropped, op.doomed = false, false, false, nil
 	operations.Put(op)
 }
 

@@ -163,7 +163,7 @@ func (s *NetworkStream) roomForLocked(op *operation) (admitted, closeIt bool) {
 	case OverflowClose:
 		return false, true
 	case OverflowDropOldest:
-		if !s.dropHelpsLocked(op.size) {
+		if w.dropped.Load() >= maxDropped || !s.dropHelpsLocked(op.size) {
 			return false, false
 		}
 		for old := w.queued.head; old != nil; {
@@ -179,6 +179,10 @@ func (s *NetworkStream) roomForLocked(op *operation) (admitted, closeIt bool) {
 	}
 	return false, false
 }
+
+// maxDropped bounds the dropped writes whose callbacks wait to start. It is far above what a callback that runs leaves
+// behind, whatever the limits are.
+const maxDropped = DefaultMaxPendingWrites
 
 // dropHelpsLocked reports whether a write of that size would be admitted if queued ones were dropped, behind the
 // blocking writes that wait for room already. Nothing is dropped in vain. It looks no further than it has to.
@@ -207,6 +211,10 @@ func (s *NetworkStream) dropHelpsLocked(size int64) bool {
 func (s *NetworkStream) dropLocked(op *operation) {
 	s.counters.dropped++
 	s.write.queued.remove(op)
+	if op.callback != nil {
+		op.dropped = true
+		s.write.dropped.Add(1)
+	}
 	s.unchargeLocked(op)
 	s.failWriteLocked(op, &IOError{Err: ErrDropped})
 }

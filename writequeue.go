@@ -37,6 +37,10 @@ type writeQueue struct {
 	discharged atomic.Uint64
 	roomWanted atomic.Bool // somebody waits for room: whoever takes away looks
 
+	// dropped counts the writes that OverflowDropOldest has taken and whose callback has not started. They have no room
+	// any more, so this alone keeps a callback that blocks from letting them pile up.
+	dropped atomic.Int64
+
 	// bare counts, for the present epoch, the completed writes without a callback that nobody has ended yet:
 	// epoch<<32 | count. While there are any, a Begin is queued rather than sent, so that a caller who
 	// pipelines is coalesced and one who asks and waits never pays for a hand-over.
