@@ -95,11 +95,7 @@ func (s *NetworkStream) cutLocked(op *operation, e error) {
 // cutAllLocked ends everything of a direction with e: deadlines and Close.
 func (s *NetworkStream) cutAllLocked(q *opQueue, e error) {
 	q.cutAll = e
-	if q.busy {
-		s.askBackLocked(q)
-	} else { // a write may be in flight between two turns, when nobody owns the direction
-		s.applyCutsLocked(q)
-	}
+	s.askBackLocked(q)
 	for op := q.queued.popFront(); op != nil; op = q.queued.popFront() {
 		s.endCutLocked(op, e)
 	}
@@ -110,9 +106,6 @@ func (s *NetworkStream) cutAllLocked(q *opQueue, e error) {
 				s.lost += op.size
 			}
 			s.finishLocked(q, op, &IOError{Err: e})
-		}
-		if !q.busy {
-			s.noteInflightLocked()
 		}
 		s.serveDrainsLocked()
 	}

@@ -236,10 +236,8 @@ func (s *NetworkStream) waitReadable() error {
 		return err
 	}
 	_, err = s.EndRead(ar)
-	if isEOF(err) {
+	if err == io.EOF {
 		return nil
 	}
 	return err
 }
-
-func isEOF(err error) bool { return err == io.EOF }

@@ -106,8 +106,7 @@ func (s *NetworkStream) admitLocked(op *operation) error {
 	if s.write.torn != nil {
 		return s.opError("write", s.write.torn)
 	}
-	admitted, _ := s.roomForLocked(op)
-	if !admitted {
+	if !s.roomForLocked(op) {
 		return ErrQueueFull
 	}
 	return nil

@@ -152,32 +152,26 @@ func (s *NetworkStream) leaveRoomLocked(op *operation) {
 	}
 }
 
-// roomFor applies the overflow policy: it reports whether op was admitted, and whether the policy is to close
-// the stream.
-func (s *NetworkStream) roomForLocked(op *operation) (admitted, closeIt bool) {
+// roomForLocked makes room by dropping, if that is the overflow policy, and reports whether op was admitted.
+func (s *NetworkStream) roomForLocked(op *operation) bool {
 	w := &s.write
 	if w.roomWrites == 0 && s.chargeLocked(op) {
-		return true, false
+		return true
 	}
-	switch s.config.Overflow {
-	case OverflowClose:
-		return false, true
-	case OverflowDropOldest:
-		if w.dropped.Load() >= maxDropped || !s.dropHelpsLocked(op.size) {
-			return false, false
-		}
-		for old := w.queued.head; old != nil; {
-			next := old.next
-			if !old.blocking {
-				s.dropLocked(old)
-				if w.roomWrites == 0 && s.chargeLocked(op) {
-					return true, false
-				}
+	if s.config.Overflow != OverflowDropOldest || w.dropped.Load() >= maxDropped || !s.dropHelpsLocked(op.size) {
+		return false
+	}
+	for old := w.queued.head; old != nil; {
+		next := old.next
+		if !old.blocking {
+			s.dropLocked(old)
+			if w.roomWrites == 0 && s.chargeLocked(op) {
+				return true
 			}
-			old = next
 		}
+		old = next
 	}
-	return false, false
+	return false
 }
 
 // maxDropped bounds the dropped writes whose callbacks wait to start. It is far above what a callback that runs leaves
