@@ -103,7 +103,7 @@ func (s *NetworkStream) cutAllLocked(q *opQueue, e error) {
 		for op := s.write.room.head; op != nil; op = s.write.room.head {
 			s.leaveRoomLocked(op)
 			if s.closed && !op.probe {
-				s.lost += op.size
+				s.end.lost += op.size
 			}
 			s.finishLocked(q, op, &IOError{Err: e})
 		}

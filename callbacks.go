@@ -2,17 +2,13 @@ package netstream
 
 import "github.com/seed-9ac8cf60/netstream/internal/loop"
 
-// callbackQueue holds the completed operations of one direction whose callbacks have not started, and is the
-// task that runs them. One goroutine at a time runs a direction's callbacks, in completion order; the two
-// directions are independent, and sending never waits for either.
-//
-// All fields are guarded by the stream's mu, but for chain.
+// callbackQueue holds the completed operations of one direction whose callbacks have not started. One goroutine at
+// a time runs a direction's callbacks, in completion order; the two directions are independent, and sending
+// never waits for either. Guarded by the stream's mu.
 type callbackQueue struct {
-	stream *NetworkStream
-	task   loop.Task
-	ready  opList
-	chain  opList // taken from ready by the running goroutine, which alone touches it
-	state  callbackState
+	task  loop.Task
+	ready opList
+	state callbackState
 }
 
 type callbackState uint8
@@ -23,35 +19,42 @@ const (
 	callbacksRunning               // a goroutine is in Run
 )
 
-func (c *callbackQueue) init(s *NetworkStream) {
-	c.stream = s
-	c.task.Runner = c
-}
+// readCallbacks and writeCallbacks are a stream as the task that runs one direction's callbacks.
+type (
+	readCallbacks  NetworkStream
+	writeCallbacks NetworkStream
+)
+
+// Run implements loop.Runner.
+func (s *readCallbacks) Run() { (*NetworkStream)(s).runCallbacks(&s.read.callbacks) }
+
+// Run implements loop.Runner.
+func (s *writeCallbacks) Run() { (*NetworkStream)(s).runCallbacks(&s.write.callbacks) }
 
 func (c *callbackQueue) idleLocked() bool { return c.state == callbacksIdle }
 
-// pushLocked adds completed operations; the next unlock posts the task if need be.
-func (c *callbackQueue) pushLocked(ops *opList) {
+// readyLocked adds completed operations to those whose callbacks are to run; the next unlock posts the task if need be.
+func (s *NetworkStream) readyLocked(c *callbackQueue, ops *opList) {
 	if ops.empty() {
 		return
 	}
 	c.ready.splice(ops)
 	if c.state == callbacksIdle {
 		c.state = callbacksQueued
-		c.stream.todo |= c.stream.callbackTodo(c)
+		s.todo |= s.callbackTodo(c)
 	}
 }
 
-// Run calls the callbacks that are ready, then gives the goroutine back. What became ready meanwhile is posted
-// again, so one direction cannot keep a loop from the others.
-func (c *callbackQueue) Run() {
-	s := c.stream
+// runCallbacks calls the callbacks that are ready, then gives the goroutine back. What became ready meanwhile is
+// posted again, so one direction cannot keep a loop from the others.
+func (s *NetworkStream) runCallbacks(c *callbackQueue) {
+	var chain opList
 	s.mu.Lock()
 	c.state = callbacksRunning
-	c.chain.splice(&c.ready)
+	chain.splice(&c.ready)
 	s.mu.Unlock()
-	defer c.ran() // also when a callback ends its goroutine with runtime.Goexit
-	for op := c.chain.popFront(); op != nil; op = c.chain.popFront() {
+	defer s.ranCallbacks(c, &chain) // also when a callback ends its goroutine with runtime.Goexit
+	for op := chain.popFront(); op != nil; op = chain.popFront() {
 		callback, result := op.callback, op.result()
 		if op.kind == kindWrite {
 			s.discharge(op)
@@ -64,13 +67,12 @@ func (c *callbackQueue) Run() {
 	}
 }
 
-// ran ends a Run, however it ended.
-func (c *callbackQueue) ran() {
-	s := c.stream
+// ranCallbacks ends a run of callbacks, however it ended: those in chain have not been called.
+func (s *NetworkStream) ranCallbacks(c *callbackQueue, chain *opList) {
 	s.mu.Lock()
-	if !c.chain.empty() { // Goexit: the rest goes first
-		c.chain.splice(&c.ready)
-		c.ready, c.chain = c.chain, opList{}
+	if !chain.empty() { // Goexit: the rest goes first
+		chain.splice(&c.ready)
+		c.ready = *chain
 	}
 	c.state = callbacksIdle
 	if !c.ready.empty() {

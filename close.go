@@ -7,6 +7,24 @@ import (
 	"time"
 )
 
+// end is what the end of a stream needs beside its flags. Most of a stream's life there is none. Guarded by the
+// stream's mu.
+type end struct {
+	streamErr error         // what calls get after Close
+	socketErr error         // what calls get after Socket().Close
+	cause     error         // what CloseWithError or an overflow said
+	lost      int64         // bytes of writes that failed during CloseTimeout or were aborted by Close
+	released  chan struct{} // made by whoever waits for the connection to be given up
+	done      chan struct{} // made by Done
+}
+
+func (s *NetworkStream) endLocked() *end {
+	if s.end == nil {
+		s.end = new(end)
+	}
+	return s.end
+}
+
 // Close closes the stream and aborts what is pending; a second Close does nothing and returns nil. Aborted
 // operations complete with a chain of [*ObjectDisposedError] and SocketError 995, their callbacks run, and End
 // still tells each outcome. Close waits for system calls in progress, never for callbacks, so a callback may
@@ -30,11 +48,11 @@ func (s *NetworkStream) startClose(cause error, resetIfLost bool) {
 	s.mu.Lock()
 	if !s.closed {
 		s.closed = true
-		s.cause = cause
-		s.closedErr = disposedError("NetworkStream", cause)
 		s.resetIfLost = resetIfLost
+		e := s.endLocked()
+		e.cause, e.streamErr = cause, disposedError("NetworkStream", cause)
 		if !s.socketClosed {
-			s.abortLocked(s.closedErr)
+			s.abortLocked(e.streamErr)
 		}
 	}
 	s.unlock()
@@ -45,8 +63,9 @@ func (s *NetworkStream) closeSocket() {
 	s.mu.Lock()
 	if !s.closed && !s.socketClosed {
 		s.socketClosed = true
-		s.socketErr = disposedError("Socket", nil)
-		s.abortLocked(s.socketErr)
+		e := s.endLocked()
+		e.socketErr = disposedError("Socket", nil)
+		s.abortLocked(e.socketErr)
 	}
 	s.unlock()
 	s.awaitReleased()
@@ -67,10 +86,11 @@ func (s *NetworkStream) awaitReleased() {
 		s.mu.Unlock()
 		return
 	}
-	if s.releasedCh == nil {
-		s.releasedCh = make(chan struct{})
+	e := s.endLocked()
+	if e.released == nil {
+		e.released = make(chan struct{})
 	}
-	ch := s.releasedCh
+	ch := e.released
 	s.mu.Unlock()
 	<-ch
 }
@@ -109,7 +129,7 @@ func (s *NetworkStream) closeDrained(ctx context.Context) drained {
 	s.startClose(nil, true)
 	s.awaitReleased()
 	s.mu.Lock()
-	lost, healthy := s.lost, s.write.torn == nil && s.dead == nil
+	lost, healthy := s.end.lost, s.write.torn == nil && s.dead == nil
 	s.mu.Unlock()
 	if lost == 0 && healthy { // the time may have been up with nothing left to send; what failed earlier was told then
 		return drained{}
@@ -159,7 +179,7 @@ func (s *NetworkStream) CloseWrite() error {
 // endingLocked says how the connection is to be given up.
 func (s *NetworkStream) endingLocked() ending {
 	switch {
-	case s.write.torn != nil, s.resetIfLost && s.lost > 0:
+	case s.write.torn != nil, s.resetIfLost && s.end.lost > 0:
 		return endReset
 	case s.config.LeaveOpen && !s.socketClosed:
 		return endKeep

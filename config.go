@@ -114,19 +114,23 @@ type Config struct {
 	Logger *slog.Logger
 }
 
-// withDefaults returns a checked copy with the zeros filled in.
-func (c *Config) withDefaults() (Config, error) {
-	var out Config
-	if c != nil {
-		out = *c
+// defaultConfig is that of every stream that was made without one.
+var defaultConfig = Config{MaxPendingBytes: DefaultMaxPendingBytes, MaxPendingWrites: DefaultMaxPendingWrites}
+
+// withDefaults returns a checked copy with the zeros filled in. It is constant from then on, and shared by all streams
+// of a listener.
+func (c *Config) withDefaults() (*Config, error) {
+	if c == nil {
+		return &defaultConfig, nil
 	}
+	out := *c
 	if out.MaxPendingBytes == 0 {
 		out.MaxPendingBytes = DefaultMaxPendingBytes
 	}
 	if out.MaxPendingWrites == 0 {
 		out.MaxPendingWrites = DefaultMaxPendingWrites
 	}
-	return out, out.check()
+	return &out, out.check()
 }
 
 func (c *Config) check() error {

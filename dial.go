@@ -17,17 +17,17 @@ func Dial(ctx context.Context, network, address string, cfg *Config) (*NetworkSt
 	return dial(ctx, network, address, c, false)
 }
 
-func dialConfig(ctx context.Context, network string, cfg *Config) (Config, error) {
+func dialConfig(ctx context.Context, network string, cfg *Config) (*Config, error) {
 	if ctx == nil {
-		return Config{}, &ArgumentNullError{ParamName: "ctx"}
+		return nil, &ArgumentNullError{ParamName: "ctx"}
 	}
 	if err := checkNetwork("dial", network); err != nil {
-		return Config{}, err
+		return nil, err
 	}
 	return listenConfig(cfg)
 }
 
-func dial(ctx context.Context, network, address string, c Config, onLoop bool) (*NetworkStream, error) {
+func dial(ctx context.Context, network, address string, c *Config, onLoop bool) (*NetworkStream, error) {
 	var dialer net.Dialer
 	conn, err := dialer.DialContext(ctx, network, address)
 	if err != nil {

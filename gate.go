@@ -1,10 +1,6 @@
 package netstream
 
-import (
-	"net"
-
-	"github.com/seed-9ac8cf60/netstream/internal/loop"
-)
+import "github.com/seed-9ac8cf60/netstream/internal/loop"
 
 // The gate of a stream is its mu, the closed flags and the users count. Whoever wants to touch the connection
 // either owns a direction or is counted as a user; both are refused in the same step that checks that the
@@ -26,7 +22,7 @@ func (s *NetworkStream) enter() (transport, error) {
 func (s *NetworkStream) leave() {
 	s.mu.Lock()
 	s.users--
-	s.closeRetiredLocked()
+	s.closeLeftLocked()
 	s.unlock()
 }
 
@@ -37,20 +33,13 @@ func (s *NetworkStream) isClosed() bool {
 	return s.disposedLocked() != nil
 }
 
-// mayMove reports whether the stream may still move to the loop, and what kept it from doing so.
-func (s *NetworkStream) mayMove() (can bool, stays error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.canMove, s.stays
-}
-
 // disposedLocked returns the error of a stream or socket that was closed.
 func (s *NetworkStream) disposedLocked() error {
 	switch {
 	case s.closed:
-		return s.closedErr
+		return s.end.streamErr
 	case s.socketClosed:
-		return s.socketErr
+		return s.end.socketErr
 	}
 	return nil
 }
@@ -66,7 +55,7 @@ const (
 	todoCancelRead
 	todoCancelWrite
 	todoMove
-	todoCloseRetired
+	todoCloseLeft
 )
 
 func (s *NetworkStream) callbackTodo(c *callbackQueue) todo {
@@ -85,9 +74,9 @@ func (s *NetworkStream) unlock() {
 	}
 	work, t := s.todo, s.transport
 	s.todo = 0
-	var retired net.Conn
-	if work&todoCloseRetired != 0 {
-		retired, s.retired = s.retired, nil
+	var left *portable
+	if work&todoCloseLeft != 0 {
+		left, s.left = s.left, nil
 	}
 	readTurn, writeTurn := s.read.turn, s.write.turn
 	release := s.lastOutLocked()
@@ -95,8 +84,8 @@ func (s *NetworkStream) unlock() {
 	finished := !release && s.finishedLocked()
 	s.mu.Unlock()
 	s.do(work, t, readTurn, writeTurn)
-	if retired != nil {
-		retired.Close()
+	if left != nil {
+		left.conn.Close()
 	}
 	if release {
 		t.close(how)
@@ -113,8 +102,8 @@ func (s *NetworkStream) tellDone() {
 	}
 	s.mu.Lock()
 	s.doneTold = true
-	if s.done != nil {
-		close(s.done)
+	if s.end.done != nil {
+		close(s.end.done)
 	}
 	s.mu.Unlock()
 }
@@ -153,8 +142,8 @@ func (s *NetworkStream) lastOutLocked() bool {
 func (s *NetworkStream) transportClosed() {
 	s.mu.Lock()
 	s.released = true
-	if s.releasedCh != nil {
-		close(s.releasedCh)
+	if s.end.released != nil {
+		close(s.end.released)
 	}
 	s.unlock()
 }

@@ -15,7 +15,7 @@ import (
 // Connections that were aborted before they were accepted are skipped.
 type Listener struct {
 	inner  net.Listener // constant
-	config Config       // constant: for the streams
+	config *Config      // constant: for the streams
 	owner  owner        // its address names this listener in results
 
 	mu        sync.Mutex // guards what follows; a leaf
@@ -64,7 +64,7 @@ func NewListener(ln net.Listener, cfg *Config) (*Listener, error) {
 	return makeListener(ln, c)
 }
 
-func makeListener(ln net.Listener, c Config) (*Listener, error) {
+func makeListener(ln net.Listener, c *Config) (*Listener, error) {
 	if c.Engine == EngineEpoll && !haveEpoll {
 		return nil, errEngine(EngineEpoll, "needs Linux")
 	}
@@ -75,7 +75,7 @@ func makeListener(ln net.Listener, c Config) (*Listener, error) {
 	return l, nil
 }
 
-func listenConfig(cfg *Config) (Config, error) {
+func listenConfig(cfg *Config) (*Config, error) {
 	c, err := cfg.withDefaults()
 	if err == nil && c.LeaveOpen {
 		err = &ArgumentError{ParamName: "LeaveOpen", Message: "only New has a connection to leave open"}

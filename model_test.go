@@ -223,7 +223,7 @@ func (p program) execute() []string {
 	faulties := make([]*faulty, len(runs))
 	for i, r := range runs {
 		c := r.p.config
-		r.s = bareStream(c, pipeAddr("a"), pipeAddr("b"))
+		r.s = bareStream(&c, pipeAddr("a"), pipeAddr("b"))
 		if err := c.Group.join(r.s); err != nil {
 			r.faultf("joining: %v", err)
 		}

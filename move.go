@@ -1,7 +1,5 @@
 package netstream
 
-import "net"
-
 // A stream of EngineAuto starts on the portable transport, which serves blocking calls at net's speed, and moves to
 // the loop at its first asynchronous operation that has to wait: from then on no goroutine waits for it. The
 // move needs both directions. Whoever has work for the old transport comes back from it, parks its direction, and
@@ -40,9 +38,9 @@ func (s *NetworkStream) move() {
 	s.canMove = false
 	if err == nil {
 		s.transport = t
-		s.retireLocked(old.conn)
+		s.leaveBehindLocked(old)
 	} else {
-		s.stays = err
+		old.stays = err
 	}
 	s.read.parked, s.write.parked = false, false
 	s.unlock()
@@ -50,17 +48,17 @@ func (s *NetworkStream) move() {
 	s.serveReads(attempt{}, nil)
 }
 
-// retireLocked has the old connection closed as soon as nobody is in a call on it.
-func (s *NetworkStream) retireLocked(conn net.Conn) {
+// leaveBehindLocked has the old connection closed as soon as nobody is in a call on it.
+func (s *NetworkStream) leaveBehindLocked(old *portable) {
 	if s.config.LeaveOpen {
 		return
 	}
-	s.retired = conn
-	s.closeRetiredLocked()
+	s.left = old
+	s.closeLeftLocked()
 }
 
-func (s *NetworkStream) closeRetiredLocked() {
-	if s.retired != nil && s.users == 0 {
-		s.todo |= todoCloseRetired
+func (s *NetworkStream) closeLeftLocked() {
+	if s.left != nil && s.users == 0 {
+		s.todo |= todoCloseLeft
 	}
 }

@@ -25,7 +25,7 @@ func New(conn net.Conn, cfg *Config) (*NetworkStream, error) {
 
 // newStream makes the stream of a checked configuration. onLoop asks for a stream that starts on the loop where
 // EngineAuto would move there anyway.
-func newStream(conn net.Conn, c Config, onLoop bool) (*NetworkStream, error) {
+func newStream(conn net.Conn, c *Config, onLoop bool) (*NetworkStream, error) {
 	if isNil(conn) {
 		return nil, &ArgumentNullError{ParamName: "conn"}
 	}
@@ -46,13 +46,13 @@ func newStream(conn net.Conn, c Config, onLoop bool) (*NetworkStream, error) {
 	return s, nil
 }
 
-func bareStream(c Config, local, remote net.Addr) *NetworkStream {
-	s := &NetworkStream{config: c, local: local, remote: remote}
+func bareStream(c *Config, local, remote net.Addr) *NetworkStream {
+	s := &NetworkStream{config: c, addresses: packAddresses(local, remote)}
 	s.socket.stream = s
 	s.owner.stream = s
-	s.read.callbacks.init(s)
-	s.write.callbacks.init(s)
-	s.write.flushTask.Runner = &flushRunner{s}
+	s.read.callbacks.task.Runner = (*readCallbacks)(s)
+	s.write.callbacks.task.Runner = (*writeCallbacks)(s)
+	s.write.flushTask.Runner = (*flusher)(s)
 	s.write.firstSeq = noSeq
 	return s
 }

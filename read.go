@@ -169,11 +169,11 @@ func (s *NetworkStream) refuseBlockingReadLocked(ctx context.Context, size int) 
 func (s *NetworkStream) readableLocked() error {
 	switch {
 	case s.closed:
-		return s.closedErr
+		return s.end.streamErr
 	case s.config.Access == AccessWrite:
 		return &InvalidOperationError{Message: "the stream does not support reading"}
 	case s.socketClosed:
-		return s.opError("read", &IOError{Err: s.socketErr})
+		return s.opError("read", &IOError{Err: s.end.socketErr})
 	}
 	return nil
 }

@@ -74,10 +74,10 @@ func (s *NetworkStream) noteShutRead() {
 }
 
 // LocalAddr returns the local address.
-func (k *Socket) LocalAddr() net.Addr { return k.stream.local }
+func (k *Socket) LocalAddr() net.Addr { return k.stream.localAddr() }
 
 // RemoteAddr returns the peer's address.
-func (k *Socket) RemoteAddr() net.Addr { return k.stream.remote }
+func (k *Socket) RemoteAddr() net.Addr { return k.stream.remoteAddr() }
 
 // Connected reports whether the connection is up as far as anybody has noticed: false after a failed read or
 // write, after Shutdown and after Close. It does not look at the network.

@@ -1,6 +1,7 @@
 package netstream
 
 import (
+	"io"
 	"net"
 	"sync"
 	"time"
@@ -29,10 +30,10 @@ var _ Stream = (*NetworkStream)(nil)
 // lent from Begin until its operation has completed.
 type NetworkStream struct {
 	// Constant after construction.
-	config        Config
-	local, remote net.Addr
-	socket        Socket
-	owner         owner // its address names this stream in operations
+	config *Config
+	addresses
+	socket Socket
+	owner  owner // its address names this stream in operations
 
 	// mu guards everything below, but for what says otherwise. It is a leaf lock: nothing else is locked, no
 	// system call is made and no user code runs while it is held.
@@ -40,14 +41,14 @@ type NetworkStream struct {
 	transport transport // replaced once, by the owner of both directions, when the stream moves to the loop
 	canMove   bool      // EngineAuto: still portable, may move to the loop
 	moving    bool      // both directions are being parked for the move
-	retired   net.Conn  // the old transport's connection, as long as somebody is in a call on it
-	stays     error     // why an EngineAuto stream could not move
+	left      *portable // the transport the stream has moved away from, as long as somebody is in a call on it
 	read      opQueue
 	write     writeQueue
 
 	// What is left to do when mu is given up, and the gate; see gate.go.
 	todo         todo
 	users        int  // calls that use the transport outside both directions
+	end          *end // nil as long as nobody closes, or asks for Done
 	closed       bool // by Close and its like
 	closing      bool // CloseTimeout is draining: no more writes
 	socketClosed bool // by Socket().Close
@@ -56,12 +57,6 @@ type NetworkStream struct {
 	finished     bool // everything is over; somebody closes done, or has
 	doneTold     bool // done is closed, or would be
 	resetIfLost  bool // CloseTimeout: the connection is reset if anything was not sent
-	closedErr    error
-	socketErr    error
-	lost         int64         // bytes of writes that failed during CloseTimeout or were aborted by Close
-	cause        error         // what CloseWithError or an overflow said
-	releasedCh   chan struct{} // made by whoever waits for released
-	done         chan struct{} // made by Done
 
 	dead     error // first hard failure of the connection; the inbound side never shows a clean end after it
 	deadIn   bool  // dead ends the reading too
@@ -101,10 +96,10 @@ func (s *NetworkStream) Flush() error { return nil }
 func (s *NetworkStream) Socket() *Socket { return &s.socket }
 
 // LocalAddr returns the local address, as it was when the stream took the connection over.
-func (s *NetworkStream) LocalAddr() net.Addr { return s.local }
+func (s *NetworkStream) LocalAddr() net.Addr { return s.localAddr() }
 
 // RemoteAddr returns the peer's address, as it was when the stream took the connection over.
-func (s *NetworkStream) RemoteAddr() net.Addr { return s.remote }
+func (s *NetworkStream) RemoteAddr() net.Addr { return s.remoteAddr() }
 
 // DataAvailable reports whether a read would get at least one byte at once. It is false at the end of the
 // stream and after a reset, so it cannot be used to see a disconnect. Connections without a descriptor know
@@ -127,13 +122,14 @@ func (s *NetworkStream) DataAvailable() (bool, error) {
 func (s *NetworkStream) Done() <-chan struct{} {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.done == nil {
-		s.done = make(chan struct{})
+	e := s.endLocked()
+	if e.done == nil {
+		e.done = make(chan struct{})
 		if s.doneTold {
-			close(s.done)
+			close(e.done)
 		}
 	}
-	return s.done
+	return e.done
 }
 
 // Err returns nil while the stream is open. After Close it says why the stream ended: the cause given to
@@ -145,8 +141,8 @@ func (s *NetworkStream) Err() error {
 	switch {
 	case !s.closed:
 		return nil
-	case s.cause != nil:
-		return s.cause
+	case s.end.cause != nil:
+		return s.end.cause
 	case s.dead != nil:
 		return s.dead
 	case s.write.torn != nil:
@@ -198,13 +194,16 @@ func (s *NetworkStream) setTimeout(field *time.Duration, d time.Duration) error 
 
 // opError makes the error a caller sees. State errors are returned as they are.
 func (s *NetworkStream) opError(op string, err error) error {
+	if err == nil || err == io.EOF {
+		return err
+	}
 	switch e := err.(type) {
 	case *InvalidOperationError:
 		return e
 	case *ObjectDisposedError:
 		err = &IOError{Err: e}
 	}
-	return opError(op, s.local, s.remote, err)
+	return opError(op, s.localAddr(), s.remoteAddr(), err)
 }
 
 // checkRange holds the arguments of Begin to the page: buffer, then offset, then size.

@@ -23,6 +23,7 @@ type portable struct {
 	conn   net.Conn
 	raw    syscall.RawConn // nil: conn has no descriptor that may be used directly
 	direct direct          // nil: conn is only a net.Conn
+	stays  error           // why the stream could not move to the loop; guarded by the stream's mu
 
 	// mu guards what follows, but for the calls' words. Setting a deadline of conn happens under it, so that a
 	// late interrupt cannot hit the call after the one it was meant for. It is locked with no other lock held.
@@ -95,13 +96,14 @@ func rawConnOf(conn net.Conn) syscall.RawConn {
 }
 
 func (t *portable) engine() (Engine, string) {
-	canMove, stays := t.stream.mayMove()
+	t.stream.mu.Lock()
+	defer t.stream.mu.Unlock()
 	switch {
-	case stays != nil:
-		return EnginePortable, "the loop could not be had: " + stays.Error()
+	case t.stays != nil:
+		return EnginePortable, "the loop could not be had: " + t.stays.Error()
 	case t.stream.config.Engine == EnginePortable:
 		return EnginePortable, "chosen by Config.Engine"
-	case canMove:
+	case t.stream.canMove:
 		return EnginePortable, "no asynchronous operation has had to wait yet"
 	}
 	return EnginePortable, "the connection is not a TCP or Unix socket of a system with a native engine"

@@ -116,13 +116,13 @@ func (s *NetworkStream) admitLocked(op *operation) error {
 func (s *NetworkStream) writableLocked() error {
 	switch {
 	case s.closed:
-		return s.closedErr
+		return s.end.streamErr
 	case s.closing:
 		return errClosing
 	case s.config.Access == AccessRead:
 		return &InvalidOperationError{Message: "the stream does not support writing"}
 	case s.socketClosed:
-		return s.opError("write", &IOError{Err: s.socketErr})
+		return s.opError("write", &IOError{Err: s.end.socketErr})
 	}
 	return nil
 }
@@ -202,7 +202,7 @@ func (s *NetworkStream) checkResult(ar AsyncResult) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
-		return s.closedErr
+		return s.end.streamErr
 	}
 	return &ArgumentNullError{ParamName: "asyncResult"}
 }

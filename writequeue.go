@@ -61,12 +61,12 @@ type writeQueue struct {
 
 const noSeq = math.MaxUint64
 
-// flushRunner is the task that sends what is queued.
-type flushRunner struct{ stream *NetworkStream }
+// flusher is a stream as the task that sends what is queued.
+type flusher NetworkStream
 
 // Run implements loop.Runner.
-func (f *flushRunner) Run() {
-	s := f.stream
+func (f *flusher) Run() {
+	s := (*NetworkStream)(f)
 	s.mu.Lock()
 	w := &s.write
 	w.flushPosted = false
@@ -190,7 +190,7 @@ func (s *NetworkStream) nextWriteLocked(last attempt, finished *opList, sent int
 // wroteLocked accounts for an attempt whose finished operations are already complete.
 func (s *NetworkStream) wroteLocked(last attempt, finished *opList) {
 	s.counters.bytesWritten += uint64(last.n)
-	s.write.callbacks.pushLocked(finished)
+	s.readyLocked(&s.write.callbacks, finished)
 	if last.err != nil && last.err != errInterrupted {
 		s.writeFailedLocked(last.err)
 	}
@@ -323,7 +323,7 @@ func (s *NetworkStream) finishLocked(q *opQueue, op *operation, err error) {
 	op.err = err
 	if op.callback != nil {
 		op.complete()
-		q.callbacks.pushLocked(&opList{op, op})
+		s.readyLocked(&q.callbacks, &opList{op, op})
 		return
 	}
 	if op.charged {
@@ -369,7 +369,7 @@ func (s *NetworkStream) failWriteLocked(op *operation, failure error) {
 		s.write.failed = failure
 	}
 	if s.closed || s.closing && !errors.Is(failure, context.Canceled) { // what was cancelled is not lost
-		s.lost += op.size - op.done
+		s.endLocked().lost += op.size - op.done
 	}
 	s.finishLocked(&s.write.opQueue, op, failure)
 }

@@ -1,0 +1,34 @@
+package netstream
+
+import (
+	"net"
+	"net/netip"
+	"reflect"
+	"testing"
+)
+
+// A stream's addresses are those of its connection, whatever they are, and not shared with whoever asked before.
+func TestAddressesComeBackAsTheyWere(t *testing.T) {
+	tcp := func(s string) net.Addr { return net.TCPAddrFromAddrPort(netip.MustParseAddrPort(s)) }
+	unix := &net.UnixAddr{Name: "/run/x", Net: "unix"}
+	for _, pair := range [][2]net.Addr{
+		{tcp("127.0.0.1:1"), tcp("10.1.2.3:65535")},
+		{tcp("[::1]:80"), tcp("[2001:db8::1]:443")},
+		{tcp("[::ffff:10.0.0.1]:80"), tcp("10.0.0.1:81")},
+		{tcp("[fe80::1%eth0]:80"), tcp("[fe80::2%eth0]:81")},
+		{unix, &net.UnixAddr{Net: "unix"}},
+		{tcp("10.0.0.1:80"), unix},
+		{&net.TCPAddr{}, &net.TCPAddr{IP: net.IP{1, 2, 3}, Port: 70000}},
+		{(*net.TCPAddr)(nil), nil},
+	} {
+		a := packAddresses(pair[0], pair[1])
+		if got := [2]net.Addr{a.localAddr(), a.remoteAddr()}; !reflect.DeepEqual(got, pair) {
+			t.Errorf("%#v became %#v", pair, got)
+		}
+	}
+	a := packAddresses(tcp("10.0.0.1:1"), tcp("10.0.0.2:2"))
+	a.localAddr().(*net.TCPAddr).IP[0] = 99
+	if got := a.localAddr().String(); got != "10.0.0.1:1" {
+		t.Errorf("one who asked changed the address to %s", got)
+	}
+}
