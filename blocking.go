@@ -21,7 +21,7 @@ func (s *NetworkStream) watch(ctx context.Context, op *operation, timeout time.D
 	tag := op.word.Load() // names this life; not tag(), which reads what a completion may be writing
 	var stopContext func() bool
 	if done != nil {
-		stopContext = context.AfterFunc(ctx, func() { s.cut(op, tag, classify(ctx.Err())) })
+		stopContext = context.AfterFunc(ctx, func() { s.cut(op, tag, canceledError(ctx.Err())) })
 	}
 	var timer *time.Timer
 	if timeout > 0 {
@@ -44,24 +44,24 @@ func (s *NetworkStream) waitBlocking(ctx context.Context, op *operation, timeout
 }
 
 func (s *NetworkStream) waitBlockingCount(name string, ctx context.Context, op *operation, timeout time.Duration) (int, error) {
-	n, err := op.outcome(s.watch(ctx, op, timeout))
+	n, err := op.waited(s.watch(ctx, op, timeout))
 	return int(n), s.opError(name, err)
 }
 
-// outcome waits for an operation of a blocking call, ends its watch and gives it back.
-func (op *operation) outcome(stop func()) (int64, error) {
+// waited waits for an operation of a blocking call, ends its watch, gives it back and returns how it ended.
+func (op *operation) waited(stop func()) (int64, error) {
 	op.wait()
 	if stop != nil {
 		stop()
 	}
-	n, err := op.done, op.err
+	out := op.outcome()
 	op.release(1)
-	return n, err
+	return out.done, out.err
 }
 
 // cut asks for the operation to end with e. What has not started ends at once; what is in flight is asked to come
 // back, and its completion is the truth.
-func (s *NetworkStream) cut(op *operation, tag uint64, e error) {
+func (s *NetworkStream) cut(op *operation, tag uint64, e *SocketError) {
 	s.mu.Lock()
 	w := op.word.Load()
 	if sameLife(w, tag) && w&opCompleted == 0 {
@@ -70,10 +70,10 @@ func (s *NetworkStream) cut(op *operation, tag uint64, e error) {
 	s.unlock()
 }
 
-func (s *NetworkStream) cutLocked(op *operation, e error) {
+func (s *NetworkStream) cutLocked(op *operation, e *SocketError) {
 	q := s.queueOf(op)
 	switch {
-	case op.drain:
+	case op.waits == waitsForOthers:
 		s.write.drains.remove(op)
 		s.finishLocked(q, op, &IOError{Err: e})
 	case op.inRoom:
@@ -87,8 +87,7 @@ func (s *NetworkStream) cutLocked(op *operation, e error) {
 		s.endCutLocked(op, e)
 		s.serveDrainsLocked()
 	default:
-		op.cut, q.cutOne = e, true
-		s.askBackLocked(q)
+		s.askLocked(q, op, e)
 	}
 }
 
@@ -102,7 +101,7 @@ func (s *NetworkStream) cutAllLocked(q *opQueue, e error) {
 	if q == &s.write.opQueue {
 		for op := s.write.room.head; op != nil; op = s.write.room.head {
 			s.leaveRoomLocked(op)
-			if s.closed && !op.probe {
+			if s.closed && op.waits != waitsForRoom {
 				s.end.lost += op.size
 			}
 			s.finishLocked(q, op, &IOError{Err: e})
@@ -115,9 +114,9 @@ func (s *NetworkStream) cutAllLocked(q *opQueue, e error) {
 // mu while there is no owner.
 func (s *NetworkStream) applyCutsLocked(q *opQueue) {
 	for op := q.inflight.head; op != nil; {
-		next, e := op.next, op.cut
-		if e == nil {
-			e = q.cutAll
+		next, e := op.next, q.cutAll
+		if op.asked {
+			e = op.cut
 		}
 		if e != nil {
 			q.inflight.remove(op)
@@ -134,6 +133,12 @@ func (s *NetworkStream) endCutLocked(op *operation, e error) {
 		return
 	}
 	s.finishLocked(&s.read, op, &IOError{N: op.done, Err: e})
+}
+
+// askLocked asks for op, which is in flight, to stop with e.
+func (s *NetworkStream) askLocked(q *opQueue, op *operation, e *SocketError) {
+	op.cut, op.asked, q.cutOne = e, true, true
+	s.askBackLocked(q)
 }
 
 // askBackLocked has the next unlock ask the transport to come back with what it has under way.

@@ -41,8 +41,7 @@ func (s *NetworkStream) Cancel(ar AsyncResult) bool {
 	}
 	// A read in flight has got nothing yet, as far as can be seen from here. Its owner looks for cuts before it
 	// waits and after each attempt, so either the attempt at this moment brings data or the read is cancelled.
-	op.cut, q.cutOne = canceledError(context.Canceled), true
-	s.askBackLocked(q)
+	s.askLocked(q, op, canceledError(context.Canceled))
 	s.unlock()
 	return s.wasCancelled(op, ar)
 }
@@ -70,11 +69,11 @@ func (s *NetworkStream) wasCancelled(op *operation, ar AsyncResult) bool {
 	if !op.event().WaitOneTimeout(cancelPatience) {
 		s.mu.Lock()
 		if !op.completed() {
-			op.cut = nil // nothing has changed
+			op.asked = false // nothing has changed
 			s.mu.Unlock()
 			return false
 		}
 		s.mu.Unlock()
 	}
-	return op.done == 0 && op.err != nil && errors.Is(op.err, context.Canceled)
+	return op.done == 0 && op.failed && errors.Is(op.err, context.Canceled)
 }

@@ -136,14 +136,14 @@ func (s *NetworkStream) sendFileChunk(file *os.File, chunk int64) (n int64, end 
 	n, err = t.sendFile(turn, file, chunk)
 	end = err == nil && n < chunk
 	s.mu.Lock()
-	stopped := op.cut != nil || w.cutAll != nil
+	stopped := op.asked || w.cutAll != nil
 	s.mu.Unlock()
 	if err == nil || err == errWouldBlock || err == errInterrupted && !stopped {
 		s.shrink(op, n)
 		err = nil // what went out is the whole of this chunk; the owner may say so
 	}
 	s.resumeBlocking(attempt{n > 0 || err != errInterrupted, int(n), err})
-	n, err = op.outcome(stop)
+	n, err = op.waited(stop)
 	return n, end && err == nil, s.opError("write", err)
 }
 

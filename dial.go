@@ -75,10 +75,12 @@ func BeginConnect(ctx context.Context, network, address string, cfg *Config, cal
 	if err != nil {
 		return AsyncResult{}, err
 	}
-	op := newOperation(&connectOwner, kindConnect, callback, state, 2)
+	op := newOperation(&connectOwner, kindConnect, callback, state)
 	result := op.result()
 	go func() {
-		op.accepted, op.err = dial(ctx, network, address, c, true)
+		s, err := dial(ctx, network, address, c, true)
+		op.accepted = s
+		op.fail(err)
 		op.complete()
 		op.release(1) // the result was taken above; only the End that is still to come holds it
 		if callback != nil {

@@ -236,7 +236,7 @@ func (l *Listener) BeginAccept(callback AsyncCallback, state any) (AsyncResult, 
 	if l.isClosed {
 		return AsyncResult{}, disposedError("Listener", nil)
 	}
-	op := newOperation(&l.owner, kindAccept, callback, state, 2)
+	op := newOperation(&l.owner, kindAccept, callback, state)
 	result := op.result()
 	l.accepts.pushBack(op)
 	if !l.accepting {
@@ -270,7 +270,8 @@ func (l *Listener) serveAccepts() {
 		l.mu.Lock()
 		op := l.accepts.popFront()
 		l.mu.Unlock()
-		op.accepted, op.err = s, err
+		op.accepted = s
+		op.fail(err)
 		op.complete()
 		if op.callback == nil {
 			op.release(1)

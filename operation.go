@@ -23,54 +23,78 @@ const (
 //
 // Operations are pooled. The word counts the holders (the End that is still to come, the queue or the
 // callback that has not started, every method that is inside it) in the same atomic step that checks the
-// generation, so a result kept from an earlier life can never reach a later one. The last holder recycles
-// the operation. One whose wait handle was asked for is pinned: it is left to the garbage collector,
-// because the handle must stay that of this operation for ever.
+// generation, so a result kept from an earlier life can never reach a later one. The step that takes the last
+// holder away starts the next generation; whoever took it gives the operation to the pool. One whose wait
+// handle was asked for is pinned: it is left to the garbage collector, because the handle must stay that of
+// this operation for ever.
 //
 //	bit 63............16 15........4 3       2      1     0
 //	    generation       holders     waiting pinned ended completed
+//
+// # Layout
+//
+// 192 bytes, three cache lines: what every write touches from Begin to End is in the first two. With 1,024 in flight
+// they all come from the second-level cache.
 type operation struct {
 	word atomic.Uint64
 
 	// owner is the stream or listener; set before the operation is published, read with the generation checked.
 	owner atomic.Pointer[owner]
 
-	// Set before the operation is published, constant until it is recycled.
-	kind     kind
-	callback AsyncCallback
-	state    any
-	buffer   []byte   // lent bytes, when they are in one piece
-	vectors  [][]byte // lent pieces of a BeginWritev
-	size     int64
-	seq      uint64 // place in Begin order; unique within a queue
-	blocking bool   // a blocking call waits for it: it has no End, its result is read by the call
-	soft     bool   // cutting it leaves the stream usable for the next blocking Write (promise 11)
-	tears    uint32 // of a soft one: the queue's tears when it was called
-	probe    bool   // a WaitRoom, which waits for room and takes none
-	drain    bool   // a Drain, which waits for those before seq
-	doomed   error  // what it ends with when its turn comes, without being sent
-	begun    time.Duration
-
 	// next and prev link the list the operation is in; they belong to whoever the list belongs to.
 	next, prev *operation
 
+	// Set before the operation is published, constant until it is recycled.
+	size  int64
+	seq   uint64 // place in Begin order; unique within a queue
+	begun time.Duration
+
+	done int64 // bytes moved; while in flight: bytes moved so far. Written by whoever completes the operation.
+
+	// Set before the operation is published, constant until it is recycled.
+	buffer   []byte // lent bytes, when they are in one piece; otherwise nil, and vectors hold them
+	callback AsyncCallback
+	state    any
+	marks
+
+	err      error          // if failed: io.EOF or an *IOError; if doomed: why
+	cut      *SocketError   // if asked: why it has to stop although its bytes may be on their way
+	vectors  *[][]byte      // lent pieces of a BeginWritev; they stay with the operation, empty, for the next one
+	accepted *NetworkStream // of an accept or connect
+	wake     chan struct{}  // made by the one waiter before it sets opWaiting, closed by the completion
+	handle   atomic.Pointer[ManualResetEvent]
+}
+
+// marks is what an operation says of itself in a bit or two.
+type marks struct {
+	// Set before the operation is published, constant until it is recycled.
+	kind     kind
+	waits    waits
+	blocking bool // a blocking call waits for it: it has no End, its result is read by the call
+	soft     bool // cutting it leaves the stream usable for the next blocking Write (promise 11)
+	doomed   bool // it ends with err when its turn comes, without being sent
+
 	// Guarded by the owner's mu.
-	cut     error // why it has to stop although its bytes may be on their way
-	inRoom  bool  // it waits for room, in no queue yet
-	charged bool  // it counts as pending; given up by the callback that starts, by then nobody else looks
-	dropped bool  // taken by OverflowDropOldest; its callback counts in the write queue's dropped
+	asked   bool // it has been asked to stop, see cut
+	inRoom  bool // it waits for room, in no queue yet
+	charged bool // it counts as pending; given up by the callback that starts, by then nobody else looks
+	dropped bool // taken by OverflowDropOldest; its callback counts in the write queue's dropped
 
 	// Written by whoever completes the operation, read after completion.
-	done     int64 // bytes moved; while in flight: bytes moved so far
-	err      error // nil, io.EOF or an *IOError
-	sync     bool  // completed by Begin's own attempt
-	bare     bool  // counted in the write queue's bare, in this epoch
-	epoch    uint32
-	accepted *NetworkStream
-	wake     chan struct{} // made by the one waiter before it sets opWaiting, closed by the completion
-
-	handle atomic.Pointer[ManualResetEvent]
+	failed bool   // err is set
+	sync   bool   // completed by Begin's own attempt
+	bare   bool   // counted in the write queue's bare, in this epoch
+	epoch  uint32 // of a soft one instead: the queue's tears when it was called
 }
+
+// waits says what an operation waits for that moves no bytes itself.
+type waits uint8
+
+const (
+	waitsForNothing waits = iota
+	waitsForRoom          // a WaitRoom: for room, of which it takes none
+	waitsForOthers        // a Drain: for the writes before seq
+)
 
 // owner is what an operation was begun on; its address tells a foreign result from an own one.
 type owner struct {
@@ -96,16 +120,25 @@ const (
 	tagSync = 1 << 2 // the kind is in the two bits below, the generation above bit 16
 )
 
-var operations = sync.Pool{New: func() any { return new(operation) }}
+var operations = sync.Pool{New: func() any {
+	op := new(operation)
+	op.word.Store(firstHolders)
+	return op
+}}
 
-// newOperation takes an operation from the pool with the given number of holders.
-func newOperation(o *owner, k kind, callback AsyncCallback, state any, holders uint64) *operation {
+// firstHolders are those of a new operation: the End that is to come, or the blocking call, and the queue.
+const firstHolders = 2 * opHolder
+
+// nextLife is the word of the life after that of word. It has its holders already: nobody can name it before Begin does.
+func nextLife(word uint64) uint64 { return word&^(opGeneration-1) + opGeneration | firstHolders }
+
+// newOperation takes an operation from the pool.
+func newOperation(o *owner, k kind, callback AsyncCallback, state any) *operation {
 	op := operations.Get().(*operation)
 	if op.owner.Load() != o {
 		op.owner.Store(o)
 	}
 	op.kind, op.callback, op.state = k, callback, state
-	op.word.Store(op.word.Load()&^(opGeneration-1) + opGeneration | holders*opHolder)
 	return op
 }
 
@@ -143,27 +176,79 @@ func (op *operation) hold(tag uint64) bool {
 
 // release takes n holders away; the last one out recycles the operation.
 func (op *operation) release(n uint64) {
-	w := op.word.Add(^(n*opHolder - 1))
-	if w&opHolderMask == 0 && w&opPinned == 0 {
-		op.recycle()
+	for {
+		w := op.word.Load()
+		last := w&opHolderMask == n*opHolder && w&opPinned == 0
+		left := w - n*opHolder
+		if last {
+			left = nextLife(w)
+		}
+		if op.word.CompareAndSwap(w, left) {
+			if last {
+				op.recycle(w)
+			}
+			return
+		}
 	}
 }
 
-// recycle gives the operation to the pool. Without a holder its generation is over; the next life starts a new one.
-// The owner stays: storing it is not free, and the pool forgets what it holds within two collections.
-func (op *operation) recycle() {
-	op.callback, op.state, op.buffer, op.vectors = nil, nil, nil, nil
-	op.size, op.done, op.seq, op.begun, op.epoch = 0, 0, 0, 0, 0
-	op.next, op.prev, op.cut, op.err, op.accepted, op.wake = nil, nil, nil, nil, nil, nil
-	op.sync, op.bare, op.blocking, op.soft, op.probe, op.drain = false, false, false, false, false, false
-	op.inRoom, op.charged, op.dropped, op.doomed = false, false, false, nil
+// recycle gives the operation, whose life with the given last word is over, to the pool. The owner stays: storing it is
+// not free, and the pool forgets what it holds within two collections.
+func (op *operation) recycle(word uint64) {
+	op.size, op.done, op.seq, op.begun = 0, 0, 0, 0
+	op.buffer, op.callback, op.state = nil, nil, nil
+	if op.failed || op.doomed {
+		op.err = nil
+	}
+	if op.asked {
+		op.cut = nil
+	}
+	if op.kind >= kindAccept {
+		op.accepted = nil
+	}
+	if v := op.vectors; v != nil {
+		clear(*v)
+		*v = (*v)[:0]
+	}
+	if word&opWaiting != 0 {
+		op.wake = nil
+	}
+	op.marks = marks{}
 	operations.Put(op)
+}
+
+// outcome is how an operation ended.
+type outcome struct {
+	done     int64
+	err      error
+	accepted *NetworkStream
+	bare     bool
+	epoch    uint32
+}
+
+// outcome is for a holder, after the completion.
+func (op *operation) outcome() outcome {
+	out := outcome{done: op.done, bare: op.bare, epoch: op.epoch}
+	if op.failed {
+		out.err = op.err
+	}
+	if op.kind >= kindAccept {
+		out.accepted = op.accepted
+	}
+	return out
+}
+
+// fail notes how the operation ends. The caller completes it.
+func (op *operation) fail(err error) {
+	if err != nil {
+		op.err, op.failed = err, true
+	}
 }
 
 // complete makes the outcome visible and wakes whoever waits. The caller is a holder and has written done and err.
 func (op *operation) complete() {
-	w := op.word.Or(opCompleted)
-	if w&opCompleted != 0 {
+	w := op.word.Add(opCompleted) // the bit is known to be clear; Or would be a loop
+	if w&opCompleted == 0 {
 		panic("netstream: operation completed twice")
 	}
 	if w&opWaiting != 0 {
@@ -190,6 +275,16 @@ func (op *operation) wait() {
 		return
 	}
 	<-op.wake
+}
+
+// endAlone is claimEnd for a completed operation that nobody else holds: one step ends it and its life. The caller
+// reads the outcome and recycles the operation.
+func (op *operation) endAlone(tag uint64) (word uint64, ok bool) {
+	w := op.word.Load()
+	if w>>16 != tag>>16 || w&(opGeneration-1) != opCompleted|opHolder {
+		return 0, false
+	}
+	return w, op.word.CompareAndSwap(w, nextLife(w))
 }
 
 // claimEnd makes the caller the one End of this operation. The claim comes with the End's own holder, to be

@@ -39,6 +39,19 @@ func (l *opList) popFront() *operation {
 	return op
 }
 
+// cutBefore takes everything ahead of op, which is in l, out of l and returns it; nil stands for the end.
+func (l *opList) cutBefore(op *operation) (front opList) {
+	switch {
+	case op == nil:
+		front, *l = *l, opList{}
+	case op.prev != nil:
+		front = opList{l.head, op.prev}
+		op.prev.next, op.prev = nil, nil
+		l.head = op
+	}
+	return front
+}
+
 // splice moves all of other behind l.
 func (l *opList) splice(other *opList) {
 	switch {
@@ -110,16 +123,10 @@ func (q *opQueue) unclaimLocked(keep int) {
 	if op == nil {
 		return
 	}
-	back := opList{head: op, tail: q.inflight.tail}
-	if op.prev == nil {
-		q.inflight = opList{}
-	} else {
-		q.inflight.tail = op.prev
-		op.prev.next, op.prev = nil, nil
-	}
+	kept := q.inflight.cutBefore(op)
 	q.claimedSeq = op.seq
-	back.splice(&q.queued)
-	q.queued = back
+	q.inflight.splice(&q.queued)
+	q.queued, q.inflight = q.inflight, kept
 }
 
 // startedLocked reports whether some of op may be out or taken.

@@ -22,7 +22,7 @@ func (s *NetworkStream) BeginRead(buffer []byte, offset, size int, callback Asyn
 		s.mu.Unlock()
 		return AsyncResult{}, err
 	}
-	op := newOperation(&s.owner, kindRead, callback, state, 2)
+	op := newOperation(&s.owner, kindRead, callback, state)
 	op.buffer, op.size = buffer[offset:offset+size], int64(size)
 	result := op.result()
 	r := &s.read
@@ -50,13 +50,11 @@ func (s *NetworkStream) EndRead(ar AsyncResult) (int, error) {
 	if err := s.checkResult(ar); err != nil {
 		return 0, err
 	}
-	op, err := ar.end(&s.owner, kindRead)
-	if err != nil {
-		return 0, s.opError("read", err)
+	out, err := ar.end(&s.owner, kindRead)
+	if err == nil {
+		err = out.err
 	}
-	n, err := int(op.done), op.err
-	op.release(1)
-	return n, s.opError("read", err)
+	return int(out.done), s.opError("read", err)
 }
 
 // Read reads up to len(p) bytes, at least one unless the stream ends or fails; it implements net.Conn. It waits
@@ -101,12 +99,12 @@ func (s *NetworkStream) readBlocking(ctx context.Context, p []byte) (int, error)
 	stop := s.watch(ctx, op, timeout)
 	n, err := t.readThrough(turn, p)
 	s.serveReads(attempt{n > 0 || err != errInterrupted && err != errWouldBlock, n, err}, nil)
-	done, err := op.outcome(stop)
+	done, err := op.waited(stop)
 	return int(done), s.opError("read", err)
 }
 
 func newBlockingRead(s *NetworkStream, p []byte) *operation {
-	op := newOperation(&s.owner, kindRead, nil, nil, 2)
+	op := newOperation(&s.owner, kindRead, nil, nil)
 	op.buffer, op.size, op.blocking = p, int64(len(p)), true
 	return op
 }
@@ -134,7 +132,7 @@ func (s *NetworkStream) readAlone(p []byte) (int, error) {
 		r.inflight.pushBack(op)
 		s.mu.Unlock()
 		s.serveReads(attempt{}, nil)
-		done, err := op.outcome(nil)
+		done, err := op.waited(nil)
 		return int(done), s.opError("read", err)
 	}
 	s.counters.bytesRead += uint64(n)

@@ -78,28 +78,36 @@ func (ar AsyncResult) claim(o *owner, k kind) error {
 	return nil
 }
 
-// end makes the caller the one End of ar and waits for the operation. The caller reads the outcome and then releases
-// the End's holder.
-func (ar AsyncResult) end(o *owner, k kind) (*operation, error) {
+// end makes the caller the one End of ar, waits for the operation, gives it back and returns its outcome; or it
+// returns why the caller cannot be the End.
+func (ar AsyncResult) end(o *owner, k kind) (outcome, error) {
+	op := ar.op
+	if op != nil && ar.kind() == k && op.owner.Load() == o {
+		if word, ok := op.endAlone(ar.tag); ok {
+			out := op.outcome()
+			op.recycle(word)
+			return out, nil
+		}
+	}
 	if err := ar.claim(o, k); err != nil {
-		return nil, err
+		return outcome{}, err
 	}
-	if !ar.op.completed() {
+	if !op.completed() {
 		o.help(k)
-		ar.op.wait()
+		op.wait()
 	}
-	return ar.op, nil
+	out := op.outcome()
+	op.release(1)
+	return out, nil
 }
 
 // endStream is the End of an operation that makes a stream.
 func (ar AsyncResult) endStream(o *owner, k kind) (*NetworkStream, error) {
-	op, err := ar.end(o, k)
+	out, err := ar.end(o, k)
 	if err != nil {
 		return nil, err
 	}
-	s, err := op.accepted, op.err
-	op.release(1)
-	return s, err
+	return out.accepted, out.err
 }
 
 // finished returns ar marked as completed synchronously, if it was.

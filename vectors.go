@@ -31,10 +31,10 @@ func (v *vectors) fill(op *operation, most int) [][]byte {
 // fillCount also returns how many operations have a part in the batch.
 func (v *vectors) fillCount(op *operation, most int) (batch [][]byte, operations int) {
 	n, bytes := 0, 0
-	for ; op != nil && op.doomed == nil && n < most && bytes < batchBytes; op = op.next {
+	for ; op != nil && !op.doomed && n < most && bytes < batchBytes; op = op.next {
 		operations++
 		switch {
-		case op.vectors != nil:
+		case op.vectored():
 			n, bytes = v.addPieces(op, n, bytes, most)
 		case op.size == 0:
 			if n == 0 { // a zero-length send goes out alone; behind others it is part of the send
@@ -56,9 +56,12 @@ func (v *vectors) fillCount(op *operation, most int) (batch [][]byte, operations
 	return v.slots[:n], operations
 }
 
+// vectored reports whether what op lent is in several pieces.
+func (op *operation) vectored() bool { return op.buffer == nil && op.size > 0 }
+
 func (v *vectors) addPieces(op *operation, n, bytes, most int) (int, int) {
 	skip := op.done
-	for _, p := range op.vectors {
+	for _, p := range *op.vectors {
 		if int64(len(p)) <= skip {
 			skip -= int64(len(p))
 			continue

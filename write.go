@@ -29,7 +29,7 @@ func (s *NetworkStream) BeginWrite(buffer []byte, offset, size int, callback Asy
 	if err := checkRange(buffer, offset, size); err != nil {
 		return AsyncResult{}, err
 	}
-	op := newOperation(&s.owner, kindWrite, callback, state, 2)
+	op := newOperation(&s.owner, kindWrite, callback, state)
 	op.buffer, op.size = buffer[offset:offset+size], int64(size)
 	return s.beginWrite(op)
 }
@@ -42,19 +42,18 @@ func (s *NetworkStream) BeginWritev(buffers [][]byte, callback AsyncCallback, st
 	if buffers == nil {
 		return AsyncResult{}, &ArgumentNullError{ParamName: "buffers"}
 	}
-	op := newOperation(&s.owner, kindWrite, callback, state, 2)
-	op.vectors = make([][]byte, 0, len(buffers))
+	op := newOperation(&s.owner, kindWrite, callback, state)
+	if op.vectors == nil {
+		op.vectors = new([][]byte)
+	}
 	for _, b := range buffers {
 		if len(b) > 0 {
-			op.vectors = append(op.vectors, b)
+			*op.vectors = append(*op.vectors, b)
 			op.size += int64(len(b))
 		}
 	}
-	switch len(op.vectors) {
-	case 0:
-		op.vectors = nil
-	case 1:
-		op.buffer, op.vectors = op.vectors[0], nil
+	if pieces := *op.vectors; len(pieces) == 1 {
+		op.buffer = pieces[0]
 	}
 	return s.beginWrite(op)
 }
@@ -74,17 +73,19 @@ func (s *NetworkStream) beginWrite(op *operation) (AsyncResult, error) {
 		return AsyncResult{}, err
 	}
 	s.counters.writeOps++
-	op.doomed = s.doomLocked()
+	if err := s.doomLocked(); err != nil {
+		op.err, op.doomed = err, true
+	}
 	pending, _ := w.pendingLocked() // op itself is one
 	nothingAhead := w.idleLocked() && pending == 1 && !w.hasBare()
-	if op.doomed != nil && nothingAhead {
+	if op.doomed && nothingAhead {
 		op.sync = true
-		s.endWriteLocked(op, op.doomed)
+		s.endWriteLocked(op, op.err)
 		s.unlock()
 		return result.finished(true), nil
 	}
 	w.enqueueLocked(op)
-	if !nothingAhead || s.config.Send == SendDeferred || op.doomed != nil {
+	if !nothingAhead || s.config.Send == SendDeferred || op.doomed {
 		op.begun = w.beginTimeLocked()
 		s.wantFlushLocked()
 		s.unlock()
@@ -144,7 +145,7 @@ func (s *NetworkStream) sendNow(t transport, op *operation) (finished bool) {
 	var n int
 	var err error
 	size := op.size
-	if op.vectors == nil {
+	if !op.vectored() {
 		one := &s.write.one
 		one[0] = op.buffer[:min(len(op.buffer), directBytes)]
 		n, err = t.tryWrite(one[:])
@@ -182,15 +183,13 @@ func (s *NetworkStream) EndWrite(ar AsyncResult) error {
 	if err := s.checkResult(ar); err != nil {
 		return err
 	}
-	op, err := ar.end(&s.owner, kindWrite)
-	if err != nil {
-		return s.opError("write", err)
+	out, err := ar.end(&s.owner, kindWrite)
+	if out.bare {
+		s.write.endedBare(out.epoch)
 	}
-	if op.bare {
-		s.write.endedBare(op.epoch)
+	if err == nil {
+		err = out.err
 	}
-	err = op.err
-	op.release(1)
 	return s.opError("write", err)
 }
 
@@ -253,14 +252,14 @@ func (s *NetworkStream) writeBlocking(ctx context.Context, p []byte, soft bool) 
 	n, err := t.writeThrough(turn, w.one[:])
 	w.one[0] = nil
 	s.resumeBlocking(attempt{n > 0 || err != errInterrupted && err != errWouldBlock, n, err})
-	done, err := op.outcome(stop)
+	done, err := op.waited(stop)
 	return int(done), s.opError("write", err)
 }
 
 func (s *NetworkStream) newBlockingWriteLocked(p []byte, size int64, soft bool) *operation {
 	s.counters.writeOps++
-	op := newOperation(&s.owner, kindWrite, nil, nil, 2)
-	op.buffer, op.size, op.blocking, op.soft, op.tears = p, size, true, soft, s.write.tears
+	op := newOperation(&s.owner, kindWrite, nil, nil)
+	op.buffer, op.size, op.blocking, op.soft, op.epoch = p, size, true, soft, s.write.tears
 	return op
 }
 

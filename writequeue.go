@@ -275,28 +275,26 @@ func (s *NetworkStream) resumeWrite(last attempt) {
 func (s *NetworkStream) takeFinished(last attempt) (finished, bare opList) {
 	w := &s.write
 	left := int64(last.n)
-	for op := w.inflight.head; op != nil; op = w.inflight.head {
+	var op, next *operation
+	for op = w.inflight.head; op != nil; op = next {
 		rest := op.size - op.done
-		if op.doomed != nil || rest > left || rest == 0 && left == 0 && last.err != nil {
+		if op.doomed || rest > left || rest == 0 && left == 0 && last.err != nil {
 			op.done += left // a doomed one has nothing in the batch, so left is 0
 			break
 		}
 		left -= rest
-		op.done = op.size
-		w.inflight.remove(op)
-		if op.callback != nil {
-			op.complete()
-			finished.pushBack(op)
-			continue
-		}
-		s.discharge(op)
-		if !op.blocking {
-			w.addBare(op)
+		op.done, next = op.size, op.next
+		if op.callback == nil {
+			w.inflight.remove(op)
+			s.discharge(op)
+			if !op.blocking {
+				w.addBare(op)
+			}
+			bare.pushBack(op)
 		}
 		op.complete()
-		bare.pushBack(op)
 	}
-	return finished, bare
+	return w.inflight.cutBefore(op), bare
 }
 
 // writeFailedLocked ends the first operation in flight with the transport's error.
@@ -320,7 +318,7 @@ func (s *NetworkStream) endWriteLocked(op *operation, e error) {
 
 // finishLocked completes op, which is in no list any more.
 func (s *NetworkStream) finishLocked(q *opQueue, op *operation, err error) {
-	op.err = err
+	op.fail(err)
 	if op.callback != nil {
 		op.complete()
 		s.readyLocked(&q.callbacks, &opList{op, op})
@@ -348,12 +346,12 @@ func (s *NetworkStream) failHeadsLocked() {
 	w := &s.write
 	for op := w.inflight.head; op != nil; op = w.inflight.head {
 		switch {
-		case op.doomed != nil:
+		case op.doomed:
 			w.inflight.remove(op)
-			s.endWriteLocked(op, op.doomed)
+			s.endWriteLocked(op, op.err)
 		case w.torn == nil:
 			return
-		case w.soft && op.soft && op.tears == w.tears:
+		case w.soft && op.soft && op.epoch == w.tears:
 			w.torn, w.soft = nil, false
 			return
 		default:
