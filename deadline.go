@@ -2,18 +2,22 @@ package netstream
 
 import "time"
 
-// deadline is the timer of one direction, made at the first deadline that lies ahead. Guarded by the stream's mu.
+// deadline is that of one direction, made when the first one is set. Guarded by the stream's mu.
 type deadline struct {
-	when  time.Time // zero: none
-	timer *time.Timer
+	when    time.Time // zero: none ahead
+	timer   *time.Timer
+	expired bool
 }
 
+// stop has nothing happen any more at the time that was set.
 func (d *deadline) stop() {
-	if d != nil {
+	if d != nil && !d.when.IsZero() {
 		d.when = time.Time{}
 		d.timer.Stop()
 	}
 }
+
+func (q *opQueue) expiredLocked() bool { return q.deadline != nil && q.deadline.expired }
 
 // SetDeadline sets both deadlines; see SetReadDeadline and SetWriteDeadline.
 func (s *NetworkStream) SetDeadline(t time.Time) error {
@@ -40,8 +44,13 @@ func (s *NetworkStream) setDeadline(q *opQueue, t time.Time) error {
 		s.mu.Unlock()
 		return s.opError("set", &IOError{Err: err})
 	}
-	q.expired = false
-	q.deadline.stop()
+	if q.deadline == nil && !t.IsZero() {
+		q.deadline = new(deadline)
+	}
+	if q.deadline != nil {
+		q.deadline.stop()
+		q.deadline.expired = false
+	}
 	if !t.IsZero() {
 		if left := time.Until(t); left <= 0 {
 			s.expireLocked(q)
@@ -54,13 +63,13 @@ func (s *NetworkStream) setDeadline(q *opQueue, t time.Time) error {
 }
 
 func (s *NetworkStream) armLocked(q *opQueue, t time.Time, left time.Duration) {
-	if q.deadline == nil {
-		q.deadline = &deadline{when: t}
-		q.deadline.timer = time.AfterFunc(left, func() { s.deadlineFired(q) })
+	d := q.deadline
+	d.when = t
+	if d.timer == nil {
+		d.timer = time.AfterFunc(left, func() { s.deadlineFired(q) })
 		return
 	}
-	q.deadline.when = t
-	q.deadline.timer.Reset(left)
+	d.timer.Reset(left)
 }
 
 // deadlineFired runs when the timer does. A deadline that was moved or taken away meanwhile is left alone.
@@ -78,6 +87,6 @@ func (s *NetworkStream) deadlineFired(q *opQueue) {
 }
 
 func (s *NetworkStream) expireLocked(q *opQueue) {
-	q.expired = true
+	q.deadline.expired = true
 	s.cutAllLocked(q, deadlineError())
 }

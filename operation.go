@@ -52,7 +52,7 @@ type operation struct {
 	done int64 // bytes moved; while in flight: bytes moved so far. Written by whoever completes the operation.
 
 	// Set before the operation is published, constant until it is recycled.
-	buffer   []byte // lent bytes, when they are in one piece; otherwise nil, and vectors hold them
+	buffer   [1][]byte // lent bytes in one piece, as the vectors of one send; otherwise empty, and vectors hold them
 	callback AsyncCallback
 	state    any
 	marks
@@ -196,7 +196,7 @@ func (op *operation) release(n uint64) {
 // not free, and the pool forgets what it holds within two collections.
 func (op *operation) recycle(word uint64) {
 	op.size, op.done, op.seq, op.begun = 0, 0, 0, 0
-	op.buffer, op.callback, op.state = nil, nil, nil
+	op.buffer[0], op.callback, op.state = nil, nil, nil
 	if op.failed || op.doomed {
 		op.err = nil
 	}

@@ -78,15 +78,14 @@ type opQueue struct {
 	nextSeq    uint64 // of the next operation begun
 	claimedSeq uint64 // operations before it are in flight or completed
 
+	turn    uint32 // names one wait or blocking call of the transport, so that a late cancel cannot hit the next
 	busy    bool   // somebody owns the direction
 	waiting bool   // the owner is the transport: one completion call is to come
 	parked  bool   // the owner waits for the other direction, to move to another transport
-	turn    uint32 // names one wait or blocking call of the transport, so that a late cancel cannot hit the next
+	cutOne  bool   // some operation in flight has been asked to stop
 	cutAll  error  // why everything in flight has to stop; cleared when the owner has looked
-	cutOne  bool   // some operation in flight has its own cut
 
-	expired   bool // the direction's deadline has passed
-	deadline  *deadline
+	deadline  *deadline // nil until the first one is set
 	callbacks callbackQueue
 }
 

@@ -23,11 +23,11 @@ func (s *NetworkStream) BeginRead(buffer []byte, offset, size int, callback Asyn
 		return AsyncResult{}, err
 	}
 	op := newOperation(&s.owner, kindRead, callback, state)
-	op.buffer, op.size = buffer[offset:offset+size], int64(size)
+	op.buffer[0], op.size = buffer[offset:offset+size], int64(size)
 	result := op.result()
 	r := &s.read
 	s.counters.readOps++
-	if r.expired && r.idleLocked() {
+	if r.expiredLocked() && r.idleLocked() {
 		op.sync = true
 		s.finishLocked(r, op, &IOError{Err: deadlineError()})
 		s.unlock()
@@ -105,7 +105,7 @@ func (s *NetworkStream) readBlocking(ctx context.Context, p []byte) (int, error)
 
 func newBlockingRead(s *NetworkStream, p []byte) *operation {
 	op := newOperation(&s.owner, kindRead, nil, nil)
-	op.buffer, op.size, op.blocking = p, int64(len(p)), true
+	op.buffer[0], op.size, op.blocking = p, int64(len(p)), true
 	return op
 }
 
@@ -154,7 +154,7 @@ func (s *NetworkStream) refuseBlockingReadLocked(ctx context.Context, size int) 
 	if err := s.readableLocked(); err != nil || size == 0 {
 		return err
 	}
-	if s.read.expired {
+	if s.read.expiredLocked() {
 		return &IOError{Err: deadlineError()}
 	}
 	if err := ctx.Err(); err != nil {

@@ -13,7 +13,7 @@ func (s *NetworkStream) serveReads(last attempt, own *operation) (finished bool)
 		if op == nil {
 			return finished
 		}
-		n, err := t.tryRead(op.buffer)
+		n, err := t.tryRead(op.buffer[0])
 		last = attempt{true, n, err}
 		if err == errWouldBlock {
 			last = attempt{}
@@ -40,7 +40,7 @@ func (s *NetworkStream) nextRead(last attempt, own *operation) (op *operation, t
 	if r.cutAll != nil || r.cutOne {
 		s.applyCutsLocked(r)
 	}
-	if r.expired { // begun after the deadline while somebody owned the direction
+	if r.expiredLocked() { // begun after the deadline while somebody owned the direction
 		s.cutAllLocked(r, deadlineError())
 		s.applyCutsLocked(r)
 	}
@@ -114,7 +114,7 @@ func (s *NetworkStream) awaitData(t transport, op *operation) bool {
 		r.unclaimLocked(0) // it can be cancelled while it waits
 	}
 	r.waiting = true
-	turn, buffer := r.turn, op.buffer
+	turn, buffer := r.turn, op.buffer[0]
 	s.unlock()
 	return t.startRead(turn, buffer)
 }

@@ -38,31 +38,31 @@ type NetworkStream struct {
 	// mu guards everything below, but for what says otherwise. It is a leaf lock: nothing else is locked, no
 	// system call is made and no user code runs while it is held.
 	mu        sync.Mutex
-	transport transport // replaced once, by the owner of both directions, when the stream moves to the loop
+	todo      todo      // what is left to do when mu is given up, see gate.go
 	canMove   bool      // EngineAuto: still portable, may move to the loop
 	moving    bool      // both directions are being parked for the move
+	transport transport // replaced once, by the owner of both directions, when the stream moves to the loop
 	left      *portable // the transport the stream has moved away from, as long as somebody is in a call on it
-	read      opQueue
-	write     writeQueue
 
-	// What is left to do when mu is given up, and the gate; see gate.go.
-	todo         todo
-	users        int  // calls that use the transport outside both directions
-	end          *end // nil as long as nobody closes, or asks for Done
-	closed       bool // by Close and its like
-	closing      bool // CloseTimeout is draining: no more writes
-	socketClosed bool // by Socket().Close
-	releasing    bool // somebody gives the transport up, or has
+	// The gate; see gate.go.
+	users        int32 // calls that use the transport outside both directions
+	closed       bool  // by Close and its like
+	closing      bool  // CloseTimeout is draining: no more writes
+	socketClosed bool  // by Socket().Close
+	releasing    bool  // somebody gives the transport up, or has
 	released     bool
 	finished     bool // everything is over; somebody closes done, or has
 	doneTold     bool // done is closed, or would be
 	resetIfLost  bool // CloseTimeout: the connection is reset if anything was not sent
+	end          *end // nil as long as nobody closes, or asks for Done
 
-	dead     error // first hard failure of the connection; the inbound side never shows a clean end after it
-	deadIn   bool  // dead ends the reading too
-	shutRead bool  // the reading half was shut down by us
+	deadIn     bool         // dead ends the reading too
+	shutRead   bool         // the reading half was shut down by us
+	lingerZero bool         // SetLinger(0): the end is a reset
+	dead       *SocketError // first hard failure of the connection; the inbound side never shows a clean end after it
 
-	lingerZero bool // SetLinger(0): the end is a reset
+	read  opQueue
+	write writeQueue
 
 	readTimeout, writeTimeout time.Duration // of blocking calls; 0: none
 	counters                  counters

@@ -43,7 +43,7 @@ func (v *vectors) fillCount(op *operation, most int) (batch [][]byte, operations
 				return v.slots[:1], operations
 			}
 		default:
-			v.slots[n] = op.buffer[op.done:]
+			v.slots[n] = op.buffer[0][op.done:]
 			bytes += len(v.slots[n])
 			n++
 		}
@@ -57,7 +57,7 @@ func (v *vectors) fillCount(op *operation, most int) (batch [][]byte, operations
 }
 
 // vectored reports whether what op lent is in several pieces.
-func (op *operation) vectored() bool { return op.buffer == nil && op.size > 0 }
+func (op *operation) vectored() bool { return op.buffer[0] == nil && op.size > 0 }
 
 func (v *vectors) addPieces(op *operation, n, bytes, most int) (int, int) {
 	skip := op.done
@@ -79,7 +79,11 @@ func (v *vectors) addPieces(op *operation, n, bytes, most int) (int, int) {
 
 // fillBytes returns the beginning of op, at most that many bytes.
 func (v *vectors) fillBytes(op *operation, most int) [][]byte {
-	v.used, _ = v.addPieces(op, 0, 0, maxVectors)
+	if op.vectored() {
+		v.used, _ = v.addPieces(op, 0, 0, maxVectors)
+	} else {
+		v.slots[0], v.used = op.buffer[0], 1
+	}
 	for i, p := range v.slots[:v.used] {
 		if len(p) >= most {
 			v.slots[i] = p[:most]

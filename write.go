@@ -30,7 +30,7 @@ func (s *NetworkStream) BeginWrite(buffer []byte, offset, size int, callback Asy
 		return AsyncResult{}, err
 	}
 	op := newOperation(&s.owner, kindWrite, callback, state)
-	op.buffer, op.size = buffer[offset:offset+size], int64(size)
+	op.buffer[0], op.size = buffer[offset:offset+size], int64(size)
 	return s.beginWrite(op)
 }
 
@@ -53,7 +53,7 @@ func (s *NetworkStream) BeginWritev(buffers [][]byte, callback AsyncCallback, st
 		}
 	}
 	if pieces := *op.vectors; len(pieces) == 1 {
-		op.buffer = pieces[0]
+		op.buffer[0] = pieces[0]
 	}
 	return s.beginWrite(op)
 }
@@ -133,7 +133,7 @@ func (s *NetworkStream) doomLocked() error {
 	switch {
 	case s.write.finAsked:
 		return shutdownError()
-	case s.write.expired:
+	case s.write.expiredLocked():
 		return deadlineError()
 	}
 	return nil
@@ -145,11 +145,8 @@ func (s *NetworkStream) sendNow(t transport, op *operation) (finished bool) {
 	var n int
 	var err error
 	size := op.size
-	if !op.vectored() {
-		one := &s.write.one
-		one[0] = op.buffer[:min(len(op.buffer), directBytes)]
-		n, err = t.tryWrite(one[:])
-		one[0] = nil
+	if size <= directBytes && !op.vectored() {
+		n, err = t.tryWrite(op.buffer[:])
 	} else {
 		v := takeVectors()
 		n, err = t.tryWrite(v.fillBytes(op, directBytes))
@@ -248,9 +245,7 @@ func (s *NetworkStream) writeBlocking(ctx context.Context, p []byte, soft bool) 
 	turn, t := w.turn, s.transport
 	s.unlock()
 	stop := s.watch(ctx, op, timeout)
-	w.one[0] = p
-	n, err := t.writeThrough(turn, w.one[:])
-	w.one[0] = nil
+	n, err := t.writeThrough(turn, op.buffer[:])
 	s.resumeBlocking(attempt{n > 0 || err != errInterrupted && err != errWouldBlock, n, err})
 	done, err := op.waited(stop)
 	return int(done), s.opError("write", err)
@@ -259,7 +254,7 @@ func (s *NetworkStream) writeBlocking(ctx context.Context, p []byte, soft bool) 
 func (s *NetworkStream) newBlockingWriteLocked(p []byte, size int64, soft bool) *operation {
 	s.counters.writeOps++
 	op := newOperation(&s.owner, kindWrite, nil, nil)
-	op.buffer, op.size, op.blocking, op.soft, op.epoch = p, size, true, soft, s.write.tears
+	op.buffer[0], op.size, op.blocking, op.soft, op.epoch = p, size, true, soft, s.write.tears
 	return op
 }
 

@@ -23,40 +23,40 @@ const (
 // the stream's mu, but for what says otherwise.
 type writeQueue struct {
 	opQueue
-	flushTask   loop.Task
-	flushPosted bool // flushTask is queued, or will be by unlock
+	flushTask loop.Task
 
 	// room holds blocking writes that wait for room, and the probes of WaitRoom, first come first served.
 	room       opList
-	roomWrites int // how many of them are writes; no Begin overtakes those
+	roomWrites int32       // how many of them are writes; no Begin overtakes those
+	roomWanted atomic.Bool // there are some: whoever takes away looks
 
 	// begun and discharged are running sums of load: of the writes admitted, under mu, and of those whose callback has
 	// started or that are over, which callbacks add to without mu. Their difference is what is pending. It grows under
 	// mu only, so a check against the limits holds until mu is given up.
 	begun      load
 	discharged atomic.Uint64
-	roomWanted atomic.Bool // somebody waits for room: whoever takes away looks
 
 	// dropped counts the writes that OverflowDropOldest has taken and whose callback has not started. They have no room
 	// any more, so this alone keeps a callback that blocks from letting them pile up.
-	dropped atomic.Int64
+	dropped atomic.Int32
+	tears   uint32 // how often torn was set; a Write that waits since before is not "the next"
 
 	// bare counts, for the present epoch, the completed writes without a callback that nobody has ended yet:
 	// epoch<<32 | count. While there are any, a Begin is queued rather than sent, so that a caller who
 	// pipelines is coalesced and one who asks and waits never pays for a hand-over.
 	bare atomic.Uint64
 
-	one      [1][]byte     // the vector of Begin's own attempt; belongs to the owner
-	torn     error         // an *IOError with Torn: part of a message is out and the rest never will be
-	soft     bool          // torn by a blocking Write: the next blocking Write ends that state
-	tears    uint32        // how often torn was set; a Write that waits since before is not "the next"
-	finAsked bool          // CloseWrite was called: no more writes, FIN behind the queue
-	finSent  bool          //
+	torn     *IOError      // with Torn: part of a message is out and the rest never will be
 	drains   opList        // Drain calls; seq is what they wait for
 	firstSeq uint64        // of the first operation in flight, as of the owner's last look; noSeq: none
 	oldest   time.Duration // when that one was begun
 	stamp    time.Duration // the time for what is queued until the owner looks again; 0: not read yet
 	failed   error         // first failure of a begun write, for Drain
+
+	soft        bool // torn by a blocking Write: the next blocking Write ends that state
+	finAsked    bool // CloseWrite was called: no more writes, FIN behind the queue
+	finSent     bool
+	flushPosted bool // flushTask is queued, or will be by unlock
 }
 
 const noSeq = math.MaxUint64
