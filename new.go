@@ -57,6 +57,21 @@ func bareStream(c *Config, local, remote net.Addr) *NetworkStream {
 	return s
 }
 
+// why says why a stream is on the loop.
+type why uint8
+
+const (
+	whyChosen why = iota
+	whyAsynchronous
+	whyMoved
+)
+
+var whys = [...]string{
+	whyChosen:       "chosen by Config.Engine",
+	whyAsynchronous: "made for asynchronous use",
+	whyMoved:        "moved to the loop at the first asynchronous operation that had to wait",
+}
+
 // attach gives the stream its transport. Only its last step changes conn.
 func (s *NetworkStream) attach(conn net.Conn, onLoop bool) error {
 	native := rawConnOf(conn) != nil && haveEpoll
@@ -64,7 +79,7 @@ func (s *NetworkStream) attach(conn net.Conn, onLoop bool) error {
 	case s.config.Engine == EngineEpoll && !native:
 		return errEngine(EngineEpoll, "needs a TCP or Unix socket on Linux")
 	case s.config.Engine == EngineEpoll:
-		t, err := adoptEpoll(s, conn, "chosen by Config.Engine")
+		t, err := adoptEpoll(s, conn, whyChosen)
 		if exhausted(err) { // it can be had, only not now
 			return s.opError("new", &IOError{Err: classify(err)})
 		}
@@ -74,7 +89,7 @@ func (s *NetworkStream) attach(conn net.Conn, onLoop bool) error {
 		s.adopt(t, conn)
 		return nil
 	case s.config.Engine == EngineAuto && native && onLoop:
-		if t, err := adoptEpoll(s, conn, "made for asynchronous use"); err == nil {
+		if t, err := adoptEpoll(s, conn, whyAsynchronous); err == nil {
 			s.adopt(t, conn)
 			return nil
 		}

@@ -20,17 +20,16 @@ type epoll struct {
 	stream *NetworkStream
 	socket *loop.Socket
 	tcp    bool
-	why    string   // why the stream is on this engine
+	why    why
 	kept   net.Conn // LeaveOpen: the caller's connection, of which the descriptor is a duplicate
 
 	// cancelled holds, by direction, the turn that was cancelled last: set<<32 | turn. A wait that begins after
 	// its cancel finds it here.
 	cancelled [2]atomic.Uint64
-	cleanup   runtime.Cleanup
 }
 
 // newEpoll puts the descriptor fd, which it then owns, on a loop.
-func newEpoll(s *NetworkStream, fd int, tcp bool, why string) (*epoll, error) {
+func newEpoll(s *NetworkStream, fd int, tcp bool, why why) (*epoll, error) {
 	l, err := loop.Pick()
 	if err != nil {
 		return nil, err
@@ -41,16 +40,17 @@ func newEpoll(s *NetworkStream, fd int, tcp bool, why string) (*epoll, error) {
 	}
 	t := &epoll{stream: s, socket: socket, tcp: tcp, why: why}
 	// The loop knows the stream only while something waits, so one that is forgotten open can be collected.
-	t.cleanup = runtime.AddCleanup(s, func(socket *loop.Socket) {
-		socket.Remove()
-		sys.Close(socket.FD())
+	runtime.AddCleanup(s, func(socket *loop.Socket) {
+		if socket.Remove() { // it was not closed
+			sys.Close(socket.FD())
+		}
 	}, socket)
 	return t, nil
 }
 
 // adoptEpoll makes a transport on a loop over a duplicate of a TCP or Unix connection's descriptor. The caller closes
 // the original, except with LeaveOpen.
-func adoptEpoll(s *NetworkStream, conn net.Conn, why string) (*epoll, error) {
+func adoptEpoll(s *NetworkStream, conn net.Conn, why why) (*epoll, error) {
 	fd, err := control(rawConnOf(conn), sys.Dup)
 	if err != nil {
 		return nil, err
@@ -69,14 +69,14 @@ func adoptEpoll(s *NetworkStream, conn net.Conn, why string) (*epoll, error) {
 
 // toLoop returns the transport that replaces t, whose connection has nothing under way.
 func (t *portable) toLoop() (transport, error) {
-	e, err := adoptEpoll(t.stream, t.conn, "moved to the loop at the first asynchronous operation that had to wait")
+	e, err := adoptEpoll(t.stream, t.conn, whyMoved)
 	if err != nil {
 		return nil, err // not e: a nil *epoll is not a nil transport
 	}
 	return e, nil
 }
 
-func (t *epoll) engine() (Engine, string) { return EngineEpoll, t.why }
+func (t *epoll) engine() (Engine, string) { return EngineEpoll, whys[t.why] }
 func (t *epoll) keeps() int               { return 0 }
 func (t *epoll) post(task *loop.Task)     { t.socket.Loop().Post(task) }
 func (t *epoll) fd() int                  { return t.socket.FD() }
@@ -213,7 +213,6 @@ func (t *epoll) sawReset() bool {
 // close removes the descriptor from epoll before it is closed: a duplicate elsewhere would keep events coming
 // for a number that is in use again.
 func (t *epoll) close(how ending) {
-	t.cleanup.Stop()
 	t.socket.Remove()
 	switch {
 	case how == endReset:

@@ -18,7 +18,7 @@ func BenchmarkEventLoop(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	b.Cleanup(back.Remove)
+	b.Cleanup(func() { back.Remove() })
 	var left atomic.Int64
 	left.Store(int64(b.N))
 	done := make(chan struct{})

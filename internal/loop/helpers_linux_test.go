@@ -52,7 +52,7 @@ func pair(t testing.TB, l *Loop) (*Socket, int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(s.Remove)
+	t.Cleanup(func() { s.Remove() })
 	return s, fds[1]
 }
 

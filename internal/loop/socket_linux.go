@@ -250,12 +250,13 @@ func (s *Socket) notify(fired uint64) {
 // Remove ends the registration; it does not close the descriptor, and it must
 // come before the descriptor is closed. Armed directions are taken back. No
 // Waiter call begins afterwards, where a call that the cancel methods can no
-// longer take back counts as begun. A second Remove does nothing.
-func (s *Socket) Remove() {
+// longer take back counts as begun. A second Remove does nothing and returns
+// false, so of several callers one knows that the descriptor is its to close.
+func (s *Socket) Remove() bool {
 	for {
 		old := s.state.Load()
 		if old&bitRemoved != 0 {
-			return
+			return false
 		}
 		armed := old & (bitArmedRead | bitArmedWrite)
 		if !s.state.CompareAndSwap(old, old&^armed|bitRemoved) {
@@ -274,6 +275,7 @@ func (s *Socket) Remove() {
 	// there is no need to rely on it).
 	_ = sys.EpollDel(s.loop.epfd, s.fd) // an fd that is not there any more is what was wanted
 	s.loop.table.remove(s)
+	return true
 }
 
 // Add registers fd, which must be a non-blocking socket that is connected,
