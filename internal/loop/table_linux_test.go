@@ -112,8 +112,9 @@ func TestRemoveAgainstEvents(t *testing.T) {
 		if rand.IntN(2) == 0 {
 			runtime.Gosched()
 		}
-		s.Remove()
-		s.Remove()
+		if !s.Remove() || s.Remove() {
+			t.Fatal("the first Remove returns true, the second false")
+		}
 		if n := calls.Load(); n > 1 {
 			t.Fatalf("%d calls", n)
 		}
