@@ -38,7 +38,8 @@ const (
 type SendMode int
 
 const (
-	// SendNow lets the goroutine that calls Begin send when nothing is ahead: the lowest latency. The zero value.
+	// SendNow lets the goroutine that calls Begin send when nothing is ahead: the lowest latency. In a burst the
+	// stream's loop sends, as with SendDeferred, until it finds a write alone. The zero value.
 	SendNow SendMode = iota
 	// SendDeferred always hands the write to the stream's loop. Begin then makes no system call, which
 	// suits fan-out: many streams, each with several messages gathered into one send.

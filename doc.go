@@ -22,7 +22,7 @@
 //  3. Writes go out in Begin order, whole and never mixed, from any number of goroutines, blocking and begun
 //     ones alike. Reads are served in Begin order.
 //  4. The buffer is lent from Begin until the operation has completed: End returned, callback started, wait handle
-//     set or IsCompleted. Nothing is copied. Close, Cancel and deadlines only ask; the completion gives the
+//     set or IsCompleted. Begin copies nothing. Close, Cancel and deadlines only ask; the completion gives the
 //     buffer back.
 //  5. Each Begin completes exactly once, whatever happens.
 //  6. End is called exactly once. A second End, a result of something else, one kept for hours: an error at once,

@@ -66,12 +66,6 @@ const (
 	whyMoved
 )
 
-var whys = [...]string{
-	whyChosen:       "chosen by Config.Engine",
-	whyAsynchronous: "made for asynchronous use",
-	whyMoved:        "moved to the loop at the first asynchronous operation that had to wait",
-}
-
 // attach gives the stream its transport. Only its last step changes conn.
 func (s *NetworkStream) attach(conn net.Conn, onLoop bool) error {
 	native := rawConnOf(conn) != nil && haveEpoll

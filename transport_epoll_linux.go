@@ -28,6 +28,12 @@ type epoll struct {
 	cancelled [2]atomic.Uint64
 }
 
+var whys = [...]string{
+	whyChosen:       "chosen by Config.Engine",
+	whyAsynchronous: "made for asynchronous use",
+	whyMoved:        "moved to the loop at the first asynchronous operation that had to wait",
+}
+
 // newEpoll puts the descriptor fd, which it then owns, on a loop.
 func newEpoll(s *NetworkStream, fd int, tcp bool, why why) (*epoll, error) {
 	l, err := loop.Pick()

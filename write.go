@@ -10,12 +10,13 @@ import (
 // All the bytes are sent, in Begin order and never mixed with another write's. The operation completes when
 // the kernel has accepted every byte (not when the peer has read them) or when it fails; then the callback,
 // if there is one, runs on another goroutine, and [NetworkStream.EndWrite] tells the outcome. The buffer is
-// lent until then: it is not copied and must not be changed. Call EndWrite exactly once for each BeginWrite;
+// lent until then: Begin does not copy it, and it must not be changed. Call EndWrite exactly once for each BeginWrite;
 // one that is never ended costs garbage and nothing else.
 //
 // When nothing is ahead, the caller's goroutine makes the first attempt to send, at most 64 KiB; if that
-// finishes the write, CompletedSynchronously is true (the callback still runs elsewhere). Begin never waits
-// for the network, for room, or for a callback.
+// finishes the write, CompletedSynchronously is true (the callback still runs elsewhere). In the middle of a burst,
+// when the stream's loop has last found several writes queued, it is left to the loop instead. Begin never
+// waits for the network, for room, or for a callback.
 //
 // A size of 0 is a real operation: it queues behind the others and reports a broken connection.
 //
@@ -85,7 +86,7 @@ func (s *NetworkStream) beginWrite(op *operation) (AsyncResult, error) {
 		return result.finished(true), nil
 	}
 	w.enqueueLocked(op)
-	if !nothingAhead || s.config.Send == SendDeferred || op.doomed {
+	if !nothingAhead || w.burst || s.config.Send == SendDeferred || op.doomed {
 		op.begun = w.beginTimeLocked()
 		s.wantFlushLocked()
 		s.unlock()

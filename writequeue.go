@@ -57,6 +57,11 @@ type writeQueue struct {
 	finAsked    bool // CloseWrite was called: no more writes, FIN behind the queue
 	finSent     bool
 	flushPosted bool // flushTask is queued, or will be by unlock
+
+	// burst says that the loop last found more than one write queued. While it holds, a Begin with nothing ahead is
+	// queued too: those that follow it will find it sent, or be sent with it, and either way cost less than a system
+	// call each. One that the loop finds alone ends the burst.
+	burst bool
 }
 
 const noSeq = math.MaxUint64
@@ -75,6 +80,7 @@ func (f *flusher) Run() {
 		return
 	}
 	w.busy = true
+	w.burst = w.queued.head != w.queued.tail
 	s.mu.Unlock()
 	s.flush(true)
 }
@@ -120,7 +126,7 @@ func (s *NetworkStream) flush(onLoop bool) {
 		if t == nil {
 			return
 		}
-		n, err := t.tryWrite(v.fill(s.write.inflight.head, maxVectors))
+		n, err := t.tryWrite(v.fill(s.write.inflight.head))
 		last = attempt{true, n, err}
 		if err == errWouldBlock {
 			last = attempt{}
@@ -248,7 +254,7 @@ func (s *NetworkStream) awaitRoom(t transport, v *vectors) bool {
 		s.mu.Unlock()
 		return false
 	}
-	batch, operations := v.fillCount(w.inflight.head, keep)
+	batch, operations := v.fillKept(w.inflight.head, keep)
 	w.unclaimLocked(operations)
 	s.noteInflightLocked()
 	w.waiting = true
