@@ -342,7 +342,10 @@ func TestOutput(t *testing.T) {
 	if err := run(context.Background(), []string{"-from", saved, "-plot", charts, "-markdown", doc}, &table, io.Discard); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"W1  echo", "2.00 (1.50..4.00)", "0.95", "NOISY", "W1, std net, round 4: broke"} {
+	for _, want := range []string{
+		"W1  echo", "2.00 (1.50..4.00)", "0.95", "NOISY", "W1, std net, round 4: broke",
+		"netstream epoll: CPU per message, of std net's", "at most 0.85", "0.50 (0.25..0.50)  yes",
+	} {
 		if !strings.Contains(table.String(), want) {
 			t.Errorf("no %q in\n%s", want, table.String())
 		}
@@ -351,7 +354,7 @@ func TestOutput(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"above", "below", "| netstream epoll | 175 | 2.00 (1.50..4.00) |", "(charts/w1.svg)"} {
+	for _, want := range []string{"above", "below", "| netstream epoll | 175 | 2.00 (1.50..4.00) |", "| at least 0.95 | 0.95", "(charts/w1.svg)"} {
 		if !strings.Contains(string(text), want) {
 			t.Errorf("no %q in\n%s", want, text)
 		}

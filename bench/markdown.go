@@ -27,6 +27,12 @@ func (r *report) markdown(charts string) string {
 		fmt.Fprintf(&b, "- %s\n", line)
 	}
 	fmt.Fprintf(&b, "- %s\n- %s\n", r.verdict(), explanation)
+	if rows := r.targetRows(); len(rows) > 0 {
+		fmt.Fprintf(&b, "\n### Targets\n\n| | | target | reached | met |\n|---|---|---:|---:|---|\n")
+		for _, row := range rows {
+			fmt.Fprintf(&b, "| %s |\n", strings.Join(row, " | "))
+		}
+	}
 	for _, w := range r.workloads() {
 		columns := head(w)
 		fmt.Fprintf(&b, "\n### %s: %s\n\n", w.ID, w.Title)

@@ -46,7 +46,7 @@ func figureOf(m metric) figure {
 	case metricCPU:
 		return sample.cpu
 	case metricMemory:
-		return func(s sample) float64 { return s.RSS }
+		return memory
 	}
 	return sample.rate
 }

@@ -55,9 +55,8 @@ func (r *report) rows(w workload) []row {
 func (r *report) cells(w workload, name string) []string {
 	median := func(f figure) float64 { return spreadOf(r.values(w.ID, name, f)).Median }
 	if w.Shape == shapeIdle {
-		rss := func(s sample) float64 { return s.RSS }
 		return []string{
-			byteCount(median(rss)), ratio(r.toReference(rss, w.ID, name)),
+			byteCount(median(memory)), ratio(r.toReference(memory, w.ID, name)),
 			byteCount(median(func(s sample) float64 { return s.Heap })), byteCount(median(func(s sample) float64 { return s.Stacks })),
 		}
 	}
@@ -179,6 +178,9 @@ func (r *report) writeTable(out io.Writer) error {
 		if err := tw.Flush(); err != nil {
 			return err
 		}
+	}
+	if err := r.writeTargets(out); err != nil {
+		return err
 	}
 	if failures := r.failures(); len(failures) > 0 {
 		fmt.Fprintf(out, "\nWithout figures:\n  %s\n", strings.Join(failures, "\n  "))

@@ -41,7 +41,6 @@ type workload struct {
 	Writers  int  // goroutines that write to one stream
 	Lockstep bool // fan-out: the next message when the one before has completed everywhere
 	Blocking bool // echo: with blocking Read and Write
-	Touch    bool // idle: one message is echoed on each connection first
 
 	Versus string // ID of the workload to which this one's rate is compared, contender by contender
 	Once   bool   // one round is enough: the figure is not a matter of time
