@@ -131,9 +131,12 @@ func (w *worker) leave() {
 // post tasks.
 func (w *worker) run() {
 	for {
-		t, poll := w.loop.next(w)
+		t, look := w.loop.next(w)
 		switch {
-		case poll:
+		case look == lookOnce:
+			w.reserve()
+			w.dispatch(w.events[:w.harvest(0)])
+		case look == lookAll:
 			w.dispatch(w.harvestAll())
 		case t == nil:
 			return
@@ -161,7 +164,9 @@ func (w *worker) harvest(at int) int {
 
 // harvestAll takes every event there is, without parking. It leaves none
 // behind because the poller may be parked: for events that stay in the kernel's
-// list after a full harvest it would not be woken.
+// list after a full harvest it would not be woken. The poller itself may leave
+// some, and so may one who has just lost that role: whoever has it harvests
+// until nothing is left before it parks.
 func (w *worker) harvestAll() []sys.EpollEvent {
 	w.reserve()
 	for at := 0; ; {
