@@ -43,15 +43,19 @@ func TestIdleLoopsUseNoCPU(t *testing.T) {
 	}
 	eventually(t, "end of the watchdog", func() bool { return !l.dog.running.Load() })
 	time.Sleep(50 * time.Millisecond)
-	var a, b unix.Rusage
-	unix.Getrusage(unix.RUSAGE_SELF, &a)
-	time.Sleep(500 * time.Millisecond)
-	unix.Getrusage(unix.RUSAGE_SELF, &b)
-	used := time.Duration(b.Utime.Nano() + b.Stime.Nano() - a.Utime.Nano() - a.Stime.Nano())
-	t.Logf("%v of CPU in 500 ms", used)
-	if used > 25*time.Millisecond {
-		t.Errorf("idle loop used %v of CPU in 500 ms", used)
+	var used time.Duration
+	for range 5 { // a loop that is not idle uses it each time, a collection or a busy machine does not
+		var a, b unix.Rusage
+		unix.Getrusage(unix.RUSAGE_SELF, &a)
+		time.Sleep(500 * time.Millisecond)
+		unix.Getrusage(unix.RUSAGE_SELF, &b)
+		used = time.Duration(b.Utime.Nano() + b.Stime.Nano() - a.Utime.Nano() - a.Stime.Nano())
+		t.Logf("%v of CPU in 500 ms", used)
+		if used <= 25*time.Millisecond {
+			return
+		}
 	}
+	t.Errorf("idle loop used %v of CPU in 500 ms", used)
 }
 
 func TestEventToTaskAllocatesNothing(t *testing.T) {
@@ -82,10 +86,14 @@ func TestEventToTaskAllocatesNothing(t *testing.T) {
 	}
 	round(1000)
 	const events = 20000
-	// The watchdog's goroutines and the round itself cost a few.
-	if n := round(events); n > events/50 {
-		t.Errorf("%d allocations for %d events", n, events)
+	var n uint64
+	for range 5 { // what allocates for an event does so each time, what a busy machine adds does not
+		// The watchdog's goroutines and the round itself cost a few.
+		if n = round(events); n <= events/50 {
+			return
+		}
 	}
+	t.Errorf("%d allocations for %d events", n, events)
 }
 
 // Tasks that post, block, end their goroutine and wait for events, all at once.

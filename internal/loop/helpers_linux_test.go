@@ -130,7 +130,8 @@ func (f job) Run() { f() }
 
 func post(l *Loop, f func()) { l.Post(&Task{Runner: job(f)}) }
 
-const patienceOfTests = 10 * time.Second
+// patienceOfTests only ends a hang: what it waits for takes milliseconds, but a shared machine may stand still for seconds.
+const patienceOfTests = 60 * time.Second
 
 func wait(t testing.TB, done <-chan struct{}, what string) {
 	t.Helper()
@@ -157,6 +158,26 @@ func eventually(t testing.TB, what string, ok func() bool) {
 			t.Fatalf("never: %s\n%s", what, buf[:runtime.Stack(buf, true)])
 		}
 	}
+}
+
+// watch returns a function that tells how long ago watch was called, counted in the ticks of a goroutine beside: a
+// machine that stands still for seconds ticks but once. It has to be called, once.
+func watch() (took func() time.Duration) {
+	const tick = 10 * time.Millisecond
+	stop, ticks := make(chan struct{}), make(chan time.Duration)
+	go func() {
+		var d time.Duration
+		for {
+			select {
+			case <-stop:
+				ticks <- d
+				return
+			case <-time.After(tick):
+				d += tick
+			}
+		}
+	}()
+	return func() time.Duration { close(stop); return <-ticks }
 }
 
 // goroutines counts the goroutines with function name in their stack.

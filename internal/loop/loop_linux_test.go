@@ -97,10 +97,10 @@ func TestEndlessTasksDoNotStarveSockets(t *testing.T) {
 	for range 20 {
 		told := make(chan struct{})
 		arm(t, s, func() { close(told) })
-		begun := time.Now()
+		took := watch()
 		write(t, peer, "x")
 		wait(t, told, "ReadReady")
-		if d := time.Since(begun); d > generous {
+		if d := took(); d > generous {
 			t.Errorf("told after %v", d)
 		}
 		sys.Recv(s.FD(), make([]byte, 8))
@@ -139,17 +139,16 @@ func TestBlockedTaskDoesNotStopOthers(t *testing.T) {
 	var wg sync.WaitGroup
 	wg.Add(100)
 	post(l, func() { <-gate })
-	begun := time.Now()
+	took := watch()
 	for range 100 {
 		post(l, wg.Done)
 	}
 	waitGroup(t, &wg, "the 100 others")
-	within(t, begun)
+	within(t, took())
 }
 
-func within(t *testing.T, begun time.Time) {
+func within(t *testing.T, d time.Duration) {
 	t.Helper()
-	d := time.Since(begun)
 	t.Logf("after %v", d)
 	if d > generous {
 		t.Errorf("served after %v, bound %v", d, generous)
@@ -163,11 +162,11 @@ func TestFiftyTasksBlockingForEverOneAfterTheOther(t *testing.T) {
 	for range 50 {
 		post(l, func() { <-gate })
 	}
-	begun := time.Now()
+	took := watch()
 	done := make(chan struct{})
 	post(l, func() { close(done) })
 	wait(t, done, "task behind 50 that block")
-	within(t, begun)
+	within(t, took())
 	// And the loop is as good as before: no waiting for the watchdog.
 	s, peer := pair(t, l)
 	told := make(chan struct{})
@@ -183,10 +182,10 @@ func TestTasksThatBlockInTurn(t *testing.T) {
 	for i := range 20 {
 		post(l, func() { <-gate })
 		done := make(chan struct{})
-		begun := time.Now()
+		took := watch()
 		post(l, func() { close(done) })
 		wait(t, done, "task behind one that blocks")
-		if d := time.Since(begun); d > generous {
+		if d := took(); d > generous {
 			t.Errorf("round %d: %v", i, d)
 		}
 	}
@@ -196,21 +195,23 @@ func TestTasksThatBlockInTurn(t *testing.T) {
 func TestManyShortTasksGetASecondRunner(t *testing.T) {
 	l := testLoop(t, 16)
 	var running, most atomic.Int64
-	var wg sync.WaitGroup
-	wg.Add(100)
-	begun := time.Now()
-	for range 100 {
-		post(l, func() {
-			now := running.Add(1)
-			for m := most.Load(); now > m && !most.CompareAndSwap(m, now); m = most.Load() {
-			}
-			time.Sleep(time.Millisecond)
-			running.Add(-1)
-			wg.Done()
-		})
+	for rounds := 0; rounds < 20 && most.Load() < 2; rounds++ { // on a busy machine the watchdog may come late
+		var wg sync.WaitGroup
+		wg.Add(100)
+		begun := time.Now()
+		for range 100 {
+			post(l, func() {
+				now := running.Add(1)
+				for m := most.Load(); now > m && !most.CompareAndSwap(m, now); m = most.Load() {
+				}
+				time.Sleep(time.Millisecond)
+				running.Add(-1)
+				wg.Done()
+			})
+		}
+		waitGroup(t, &wg, "tasks")
+		t.Logf("100 tasks of 1 ms: %v, up to %d at once", time.Since(begun), most.Load())
 	}
-	waitGroup(t, &wg, "tasks")
-	t.Logf("100 tasks of 1 ms: %v, up to %d at once", time.Since(begun), most.Load())
 	if most.Load() < 2 {
 		t.Error("one runner did it all")
 	}
@@ -259,10 +260,10 @@ func TestPollingIsHandedOver(t *testing.T) {
 		s2, peer2 := pair(t, l)
 		told := make(chan struct{})
 		arm(t, s2, func() { post(l, func() { close(told) }) })
-		begun := time.Now()
+		took := watch()
 		write(t, peer2, "x")
 		wait(t, told, "event while the poller is blocked")
-		if d := time.Since(begun); d > generous {
+		if d := took(); d > generous {
 			t.Errorf("round %d: %v", i, d)
 		}
 	}
@@ -279,10 +280,10 @@ func TestPollingIsHandedOverFromAStuckWaiter(t *testing.T) {
 	s2, peer2 := pair(t, l)
 	told := make(chan struct{})
 	arm(t, s2, func() { post(l, func() { close(told) }) })
-	begun := time.Now()
+	took := watch()
 	write(t, peer2, "x")
 	wait(t, told, "event while a Waiter is stuck")
-	within(t, begun)
+	within(t, took())
 	close(gate)
 	eventually(t, "one poller", func() bool { return goroutines("(*Loop).pollLoop(") <= 1+pollersOfPool() })
 }

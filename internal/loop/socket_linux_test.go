@@ -119,7 +119,8 @@ func TestDataAndFinInOneEdge(t *testing.T) {
 	if errno := sys.ShutdownWrite(b); errno != 0 {
 		t.Fatal(errno)
 	}
-	time.Sleep(10 * time.Millisecond) // both have arrived: one edge
+	both := []unix.PollFd{{Fd: int32(a), Events: unix.POLLRDHUP}}
+	eventually(t, "both have arrived: one edge", func() bool { n, _ := unix.Poll(both, 0); return n == 1 })
 	s, err := l.Add(a)
 	if err != nil {
 		t.Fatal(err)
@@ -152,7 +153,6 @@ func TestUrgentDataMakesShortReadsInconclusive(t *testing.T) {
 		t.Fatal(err)
 	}
 	write(t, b, "behind")
-	time.Sleep(10 * time.Millisecond)
 	s, err := l.Add(a)
 	if err != nil {
 		t.Fatal(err)
@@ -162,14 +162,15 @@ func TestUrgentDataMakesShortReadsInconclusive(t *testing.T) {
 	var got strings.Builder
 	buf := make([]byte, 64)
 	reads := 0
-	for {
+	eventually(t, "everything read", func() bool {
 		n, errno := sys.Recv(a, buf)
 		if errno == unix.EAGAIN {
-			break
+			return got.Len() >= len("beforebehind")
 		}
 		reads++
 		got.Write(buf[:n])
-	}
+		return false
+	})
 	if got.String() != "beforebehind" || reads < 2 {
 		t.Errorf("%q in %d reads", got.String(), reads)
 	}
