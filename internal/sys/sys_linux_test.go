@@ -18,7 +18,7 @@ func TestUnackedCountsWhatThePeerHasNotTaken(t *testing.T) {
 		t.Fatalf("unacked: %d of %d, %v", left, n, errno)
 	}
 	recvAll(t, b, n)
-	for end := time.Now().Add(5 * time.Second); left > 0 && time.Now().Before(end); {
+	for end := time.Now().Add(patience); left > 0 && time.Now().Before(end); {
 		time.Sleep(time.Millisecond)
 		left, _ = Unacked(a)
 	}
@@ -34,7 +34,7 @@ func TestTCPState(t *testing.T) {
 	}
 	ok(t, "linger", SetLingerReset(b))
 	unix.Close(b)
-	time.Sleep(20 * time.Millisecond)
+	arrives(t, a)
 	if s, errno := TCPState(a); s != TCPClose || errno != 0 {
 		t.Errorf("state after a reset %d, %v", s, errno)
 	}

@@ -76,7 +76,7 @@ func recvAll(t testing.TB, fd, n int) []byte {
 	t.Helper()
 	got := make([]byte, 0, n)
 	buf := make([]byte, 256<<10)
-	for end := time.Now().Add(5 * time.Second); len(got) < n; {
+	for end := time.Now().Add(patience); len(got) < n; {
 		m, errno := Recv(fd, buf)
 		switch {
 		case errno == unix.EAGAIN && time.Now().Before(end):
@@ -88,6 +88,23 @@ func recvAll(t testing.TB, fd, n int) []byte {
 	}
 	return got
 }
+
+// arrives waits until fd has something to tell: bytes, the end, a reset.
+func arrives(t testing.TB, fd int) {
+	t.Helper()
+	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+		ready := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+		if n, _ := unix.Poll(ready, 0); n == 1 {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatal("nothing arrives")
+		}
+	}
+}
+
+// patience is how long a test waits for what takes microseconds: it only ends a hang.
+const patience = 60 * time.Second
 
 func fill(t testing.TB, fd int) (n int) {
 	t.Helper()
@@ -113,7 +130,7 @@ func TestSendRecvPeek(t *testing.T) {
 			if n, errno := Send(a, []byte("hello")); n != 5 || errno != 0 {
 				t.Fatalf("send: %d, %v", n, errno)
 			}
-			time.Sleep(5 * time.Millisecond)
+			arrives(t, b)
 			if n, errno := Buffered(b); n != 5 || errno != 0 {
 				t.Errorf("buffered: %d, %v", n, errno)
 			}
@@ -126,7 +143,7 @@ func TestSendRecvPeek(t *testing.T) {
 				t.Errorf("got %q", got)
 			}
 			ok(t, "shutdown", ShutdownWrite(a))
-			time.Sleep(5 * time.Millisecond)
+			arrives(t, b)
 			if n, errno := Recv(b, buf); n != 0 || errno != 0 {
 				t.Errorf("recv at the end: %d, %v", n, errno)
 			}
@@ -158,7 +175,7 @@ func TestEmptySendReportsPendingError(t *testing.T) {
 	}
 	ok(t, "linger", SetLingerReset(b))
 	unix.Close(b)
-	time.Sleep(20 * time.Millisecond)
+	arrives(t, a)
 	if _, errno := Send(a, nil); errno != unix.ECONNRESET && errno != unix.EPIPE {
 		t.Errorf("empty send after a reset: %v", errno)
 	}
@@ -214,10 +231,13 @@ func TestSendvIntoAFullSocket(t *testing.T) {
 	if errno != 0 || n <= 0 || n >= 16<<20 {
 		t.Fatalf("sendv: %d, %v; want a short count", n, errno)
 	}
-	fill(t, a)
-	time.Sleep(20 * time.Millisecond) // the kernel moves bytes to the peer
-	fill(t, a)
-	if n, errno := Sendv(a, big); n != 0 || errno != unix.EAGAIN {
+	for end := time.Now().Add(patience); ; { // the kernel moves bytes to the peer for a while
+		fill(t, a)
+		if n, errno = Sendv(a, big); errno == unix.EAGAIN || time.Now().After(end) {
+			break
+		}
+	}
+	if n != 0 || errno != unix.EAGAIN {
 		t.Errorf("sendv into a full socket: %d, %v", n, errno)
 	}
 	_ = b
@@ -310,7 +330,7 @@ func TestSocketErrorTakesThePendingError(t *testing.T) {
 	a, b := tcpPair(t)
 	ok(t, "linger", SetLingerReset(b))
 	unix.Close(b)
-	time.Sleep(20 * time.Millisecond)
+	arrives(t, a)
 	if pending, errno := SocketError(a); pending != unix.ECONNRESET || errno != 0 {
 		t.Errorf("first: %v, %v", pending, errno)
 	}
