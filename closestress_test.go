@@ -196,9 +196,9 @@ func returned[T any](t *testing.T, what string, ch <-chan T) bool {
 	select {
 	case <-ch:
 		return true
-	case <-time.After(30 * time.Second):
+	case <-time.After(patience):
 		stacks := make([]byte, 1<<20)
-		t.Errorf("not within 30 s: %s\n%s", what, slices.Clone(stacks[:runtime.Stack(stacks, true)]))
+		t.Errorf("not within %v: %s\n%s", patience, what, slices.Clone(stacks[:runtime.Stack(stacks, true)]))
 		return false
 	}
 }

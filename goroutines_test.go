@@ -17,6 +17,8 @@ import (
 func budget(t *testing.T) func(what string, least, most int) {
 	t.Helper()
 	settled, same := 0, 0
+	// What earlier tests have closed lingers on goroutines, which would be missed if they ended later.
+	eventually(t, "nothing lingers", func() bool { return netstream.Lingering() == 0 })
 	eventually(t, "the number of goroutines settles", func() bool { // the watchdog watches for 32 ms after the last work
 		if now := runtime.NumGoroutine(); now == settled {
 			same++
@@ -33,7 +35,7 @@ func budget(t *testing.T) func(what string, least, most int) {
 			more = runtime.NumGoroutine() - settled
 			return more >= least && more <= most
 		}
-		for end := time.Now().Add(5 * time.Second); !within(); time.Sleep(5 * time.Millisecond) {
+		for end := time.Now().Add(patience); !within(); time.Sleep(5 * time.Millisecond) {
 			if time.Now().After(end) {
 				t.Fatalf("%s: %d goroutines more, want %d to %d", what, more, least, most)
 			}

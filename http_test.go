@@ -13,7 +13,6 @@ import (
 	"net/http"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/seed-9ac8cf60/netstream"
 )
@@ -110,7 +109,7 @@ func (w testWriter) Write(p []byte) (int, error) {
 // shutdown stops the server in an orderly way; afterwards no stream of either side is left.
 func (w *web) shutdown(t *testing.T) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	w.client.CloseIdleConnections()
 	if err := w.server.Shutdown(ctx); err != nil {

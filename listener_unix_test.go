@@ -40,19 +40,20 @@ func TestAcceptSkipsConnectionsThatWereReset(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer good.Close()
-		start := time.Now()
-		for {
-			s, err := ln.AcceptStream()
-			if err != nil {
-				t.Fatal("AcceptStream:", err)
+		took := awake(func() {
+			for {
+				s, err := ln.AcceptStream()
+				if err != nil {
+					t.Fatal("AcceptStream:", err)
+				}
+				remote := s.RemoteAddr()
+				s.Close()
+				if remote != nil && remote.String() == good.LocalAddr().String() {
+					break
+				}
 			}
-			remote := s.RemoteAddr()
-			s.Close()
-			if remote != nil && remote.String() == good.LocalAddr().String() {
-				break
-			}
-		}
-		if took := time.Since(start); took > time.Second {
+		})
+		if took > time.Second {
 			t.Errorf("20 resets held the next connection up for %v", took)
 		}
 		if lines := log.lines(); len(lines) != 0 {
@@ -68,7 +69,7 @@ const exhaustedEnv = "NETSTREAM_TEST_EXHAUSTED_CHILD" // the number of descripto
 func TestAcceptOutOfDescriptors(t *testing.T) {
 	for _, left := range []string{"0", "1", "2"} {
 		t.Run(left+" left", func(t *testing.T) {
-			cmd := exec.Command(os.Args[0], "-test.run=^TestAcceptOutOfDescriptorsChild$", "-test.v", "-test.timeout=1m")
+			cmd := exec.Command(os.Args[0], "-test.run=^TestAcceptOutOfDescriptorsChild$", "-test.v", "-test.timeout=5m")
 			cmd.Env = append(os.Environ(), exhaustedEnv+"="+left)
 			if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), "--- PASS: TestAcceptOutOfDescriptorsChild") {
 				t.Errorf("child: %v\n%s", err, out)
@@ -137,7 +138,16 @@ func acceptExhausted(t *testing.T, c connCase, style string, left int) {
 		}()
 	}
 	time.Sleep(200 * time.Millisecond)
-	used, lines := cpuTime(t)-before, log.lines()
+	used := cpuTime(t) - before
+	for again := 0; again < 5 && used > 100*time.Millisecond; again++ { // a spin spins on, what a busy machine adds does not
+		before = cpuTime(t)
+		time.Sleep(200 * time.Millisecond)
+		used = cpuTime(t) - before
+	}
+	if left == 0 {
+		eventually(t, "a word about it", func() bool { return len(log.lines()) > 0 })
+	}
+	lines := log.lines()
 	release()
 	for i := range n {
 		if got := within(t, "an accept", accepted); got != fmt.Sprint(i) {
@@ -147,7 +157,7 @@ func acceptExhausted(t *testing.T, c connCase, style string, left int) {
 	if used > 100*time.Millisecond {
 		t.Errorf("used %v of CPU in 200 ms: that was a spin", used)
 	}
-	if len(lines) > n || left == 0 && len(lines) == 0 { // each accept that had to wait says so once
+	if len(lines) > n { // each accept that had to wait says so once
 		t.Errorf("logged %q", lines)
 	}
 }

@@ -167,7 +167,7 @@ func (p program) overSockets(c socketCase) ([]string, error) {
 	}()
 	select {
 	case <-over:
-	case <-time.After(20 * time.Second): // a program takes milliseconds
+	case <-time.After(time.Minute): // a program takes milliseconds
 		stacks := make([]byte, 1<<20)
 		return []string{"it hangs: " + string(stacks[:runtime.Stack(stacks, true)])}, nil
 	}

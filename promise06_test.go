@@ -253,7 +253,7 @@ func TestPromise06_AnOperationNeverEndedCostsGarbageOnly(t *testing.T) {
 		}
 		wantIdle(t, a)
 		// All but a few that a stack or a register still shows to the collector.
-		for end := time.Now().Add(5 * time.Second); collected.Load() < count-10; runtime.GC() {
+		for end := time.Now().Add(patience); collected.Load() < count-10; runtime.GC() {
 			if time.Now().After(end) {
 				t.Fatalf("%d of %d states were collected", collected.Load(), count)
 			}

@@ -111,12 +111,12 @@ func blockCallback(t *testing.T, c connKind, how blockage, release <-chan struct
 
 // servedInTime has each of the pairs pass a message in both directions, with callbacks throughout. The promise is that
 // nobody waits for a blocked callback longer than about 10 ms; without it they would wait for ever. 1 s leaves
-// room for the race detector and a machine whose two processors are busy with other things, and of three rounds
+// room for the race detector and a machine whose two processors are busy with other things, and of ten rounds
 // one has to keep it.
 func servedInTime(t *testing.T, pairs []endToEnd) {
 	t.Helper()
 	var took time.Duration
-	for range 3 {
+	for range 10 {
 		start := time.Now()
 		var all sync.WaitGroup
 		for _, p := range pairs {
