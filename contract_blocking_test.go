@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io"
 	"testing"
-	"time"
 
 	"github.com/seed-9ac8cf60/netstream"
 )
@@ -96,7 +95,7 @@ func TestContractWriteIsWhole(t *testing.T) {
 			}
 			done <- err
 		}()
-		time.Sleep(5 * time.Millisecond)
+		eventually(t, "the write waits", s.WriteWaits)
 		discard(peer, len(rowBytes))
 		rowOK(t, within(t, "Write", done))
 	})
@@ -151,7 +150,7 @@ func TestContractBlockedRead(t *testing.T) {
 				s, peer := c.pair(t, nil, nil)
 				done := make(chan error, 1)
 				go func() { _, err := s.Read(make([]byte, 1)); done <- err }()
-				time.Sleep(5 * time.Millisecond)
+				eventually(t, "the read waits", s.ReadWaits)
 				k.end(t, s, peer)
 				if err := within(t, "Read", done); err != io.EOF {
 					t.Errorf("%v, want the end", err)
@@ -164,7 +163,7 @@ func TestContractBlockedRead(t *testing.T) {
 			s, peer := c.withPeer(t, nil)
 			done := make(chan error, 1)
 			go func() { _, err := s.Read(make([]byte, 1)); done <- err }()
-			time.Sleep(5 * time.Millisecond)
+			eventually(t, "the read waits", s.ReadWaits)
 			rowReset(t, peer)
 			rowCode(netstream.CodeConnectionReset)(t, within(t, "Read", done))
 		})

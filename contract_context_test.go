@@ -86,7 +86,7 @@ func TestContractReadCancelled(t *testing.T) {
 					done <- err
 				} else {
 					go func() { _, err := s.ReadContext(ctx, make([]byte, 16)); done <- err }()
-					time.Sleep(5 * time.Millisecond)
+					eventually(t, "the read waits", s.ReadWaits)
 				}
 				cancel()
 				rowCanceled(t, within(t, "the read", done))
@@ -112,8 +112,8 @@ func TestContractWriteCancelled(t *testing.T) {
 		}
 		done := make(chan outcome, 1)
 		go func() { n, err := s.WriteContext(ctx, rowBytes); done <- outcome{n, err} }()
-		eventually(t, "a part is out and the rest waits", func() bool { return s.Stats().PendingWrites == 1 })
-		time.Sleep(20 * time.Millisecond)
+		eventually(t, "the write waits", s.WriteWaits)
+		hasInput(t, peer) // a part is out
 		behind := rowBegin(t, s, "behind")
 		cancel()
 		o := within(t, "WriteContext", done)
@@ -178,7 +178,7 @@ func TestContractContextClosed(t *testing.T) {
 		defer cancel()
 		done := make(chan error, 1)
 		go func() { _, err := s.ReadContext(ctx, make([]byte, 1)); done <- err }()
-		time.Sleep(5 * time.Millisecond)
+		eventually(t, "the read waits", s.ReadWaits)
 		s.Socket().Close()
 		rowAborted("Socket")(t, within(t, "ReadContext", done))
 	})

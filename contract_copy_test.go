@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"testing"
-	"time"
 
 	"github.com/seed-9ac8cf60/netstream"
 )
@@ -38,7 +37,7 @@ func TestContractCopy(t *testing.T) {
 			s, _ := c.pair(t, nil, nil)
 			done := make(chan error, 1)
 			go func() { _, err := io.Copy(io.Discard, s); done <- err }()
-			time.Sleep(5 * time.Millisecond)
+			eventually(t, "the copy waits", s.ReadWaits)
 			s.Close()
 			rowAborted("NetworkStream")(t, within(t, "Copy", done))
 		})

@@ -6,7 +6,6 @@ import (
 	"net"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/seed-9ac8cf60/netstream"
 )
@@ -228,7 +227,8 @@ func TestContractBlockedWriteReset(t *testing.T) {
 				}
 				done := make(chan outcome, 1)
 				go func() { n, err := s.Write(rowBytes); done <- outcome{n, err} }()
-				time.Sleep(20 * time.Millisecond)
+				eventually(t, "the Write waits", s.WriteWaits)
+				rowExpect(t, peer, "\x00") // a part is out
 				want := netstream.CodeConnectionReset
 				if name == "R149 shut down here" {
 					want = netstream.CodeShutdown
