@@ -85,7 +85,7 @@ var tlsFails = []string{"PastTimeout", "FutureTimeout", "ConcurrentMethods"}
 // never reaches the connection below.
 var streamTLSFails = []string{"FutureTimeout", "ConcurrentMethods"}
 
-const tlsChildEnv = "NETSTREAM_TEST_TLS_CHILD" // "bare" or "stream"
+const tlsChildEnv = "NETSTREAM_TEST_TLS_CHILD" // "bare", "bare, cut" or "stream"
 
 // TestTLSChild runs nettest in the child processes of the two tests below, because nettest has no way of leaving out
 // or expecting anything.
@@ -102,7 +102,10 @@ func TestTLSChild(t *testing.T) {
 			return nil, nil, nil, err
 		}
 		c1, c2 = a, b
-		if what == "bare" {
+		switch what {
+		case "bare":
+			return a, b, func() { a.Close(); b.Close() }, nil
+		case "bare, cut":
 			// A subtest that fails waits for an answer that cannot come. nettest ends it after a minute, this
 			// after 2 s.
 			cut := time.AfterFunc(2*time.Second, func() { below1.Close(); below2.Close() })
@@ -118,7 +121,7 @@ var subtestLine = regexp.MustCompile(`(?m)^ +--- (PASS|FAIL): TestTLSChild/(\w+)
 // tlsChild runs TestTLSChild with more arguments and returns the names of the subtests that passed and failed.
 func tlsChild(t *testing.T, what string, args ...string) (passed, failed []string, output string) {
 	t.Helper()
-	cmd := exec.Command(os.Args[0], append([]string{"-test.v", "-test.timeout=2m"}, args...)...)
+	cmd := exec.Command(os.Args[0], append([]string{"-test.v", "-test.timeout=5m"}, args...)...)
 	cmd.Env = append(os.Environ(), tlsChildEnv+"="+what)
 	out, err := cmd.CombinedOutput()
 	for _, m := range subtestLine.FindAllStringSubmatch(string(out), -1) {
@@ -148,7 +151,7 @@ func TestBareTLSFailsTheSameSubtests(t *testing.T) {
 	for _, name := range tlsFails {
 		t.Run(name, func(t *testing.T) {
 			// ConcurrentMethods is a race that the bare connection wins at times: it is run until it loses.
-			_, failed, out := tlsChild(t, "bare", "-test.run=^TestTLSChild$/^"+name+"$", "-test.count=100", "-test.failfast")
+			_, failed, out := tlsChild(t, "bare, cut", "-test.run=^TestTLSChild$/^"+name+"$", "-test.count=100", "-test.failfast")
 			if !slices.Equal(failed, []string{name}) {
 				t.Errorf("failed %v, want %s to fail\n%s", failed, name, out)
 			}
@@ -315,12 +318,15 @@ func TestEngineEpollRefusesTLS(t *testing.T) {
 	}
 }
 
-// cutOverTLS begins a write that cannot finish and closes a in the middle of it.
-func cutOverTLS(t *testing.T, a *netstream.NetworkStream) {
+// cutOverTLS begins a write that cannot finish and closes a in the middle of it, when the peer has got a part.
+func cutOverTLS(t *testing.T, a *netstream.NetworkStream, peer io.Reader) {
 	t.Helper()
 	big := make([]byte, 64<<20)
 	ar, err := a.BeginWrite(big, 0, len(big), nil, nil)
 	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(peer, make([]byte, 64<<10)); err != nil {
 		t.Fatal(err)
 	}
 	time.Sleep(100 * time.Millisecond) // the kernel's buffers fill up
@@ -339,7 +345,7 @@ func cutOverTLS(t *testing.T, a *netstream.NetworkStream) {
 func TestCutWriteOverTLSResets(t *testing.T) {
 	t.Run("TLS sees no end", func(t *testing.T) {
 		a, b, _, _ := streamsOverTLS(t)
-		cutOverTLS(t, a)
+		cutOverTLS(t, a, b)
 		_, err := io.Copy(io.Discard, b)
 		if !errors.Is(err, syscall.ECONNRESET) || !errors.Is(err, netstream.CodeConnectionReset) {
 			t.Errorf("the peer read to %v, want a reset", err)
@@ -347,7 +353,7 @@ func TestCutWriteOverTLSResets(t *testing.T) {
 	})
 	t.Run("TCP sees a reset", func(t *testing.T) {
 		a, _, _, below := streamsOverTLS(t)
-		cutOverTLS(t, a)
+		cutOverTLS(t, a, below)
 		if _, err := io.Copy(io.Discard, below); !errors.Is(err, syscall.ECONNRESET) {
 			t.Errorf("the peer read to %v, want a reset", err)
 		}
@@ -357,7 +363,7 @@ func TestCutWriteOverTLSResets(t *testing.T) {
 			lower, peer := c.withPeer(t, nil)
 			client, _ := mustTLSOver(t, lower, peer)
 			upper := mustNew(t, client, nil)
-			cutOverTLS(t, upper)
+			cutOverTLS(t, upper, peer)
 			if _, err := io.Copy(io.Discard, peer); !errors.Is(err, syscall.ECONNRESET) {
 				t.Errorf("the peer read to %v, want a reset", err)
 			}
@@ -382,7 +388,7 @@ func TestCloseOverTLSSendsCloseNotify(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Error("close:", err)
 	}
-	server.SetReadDeadline(time.Now().Add(10 * time.Second))
+	server.SetReadDeadline(time.Now().Add(patience))
 	if got, err := io.ReadAll(server); string(got) != "whole" || err != nil {
 		t.Errorf("the peer read %q, %v", got, err)
 	}
