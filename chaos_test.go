@@ -110,12 +110,15 @@ func TestChaos(t *testing.T) {
 			t.Error("not one conversation came to its end")
 		}
 	})
-	limit := time.Now().Add(10 * time.Second)
-	for netstream.Lingering() > 0 && time.Now().Before(limit) {
-		time.Sleep(10 * time.Millisecond)
-	}
+	eventually(t, "nothing lingers", func() bool { return netstream.Lingering() == 0 })
 	goroutines("after everything", -slack, slack)
-	if left := newDescriptors(descriptors); len(left) > 0 {
+	var left []string
+	for end := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
+		if left = newDescriptors(descriptors); len(left) == 0 || time.Now().After(end) {
+			break
+		}
+	}
+	if len(left) > 0 {
 		t.Error("descriptors left over:", left)
 	}
 }
@@ -142,7 +145,7 @@ func (r *chaos) converse() {
 		return
 	}
 	r.await(client)
-	wait := 30 * time.Second // a server whose connection was cut before it accepted may never know of it
+	wait := time.Minute // a server whose connection was cut before it accepted may never know of it
 	excused := l.harmed.Load() || client.hasHarmed()
 	if excused {
 		wait = time.Second / 4
@@ -186,7 +189,7 @@ func (r *chaos) conclude(l *link, client, server *talker) {
 func (r *chaos) await(k *talker) {
 	select {
 	case <-k.s.Done():
-	case <-time.After(60 * time.Second):
+	case <-time.After(2 * time.Minute):
 		buf := make([]byte, 1<<20)
 		panic(fmt.Sprintf("a conversation hangs: %+v, %v\n%s", k.s.Stats(), k.s.Err(), buf[:runtime.Stack(buf, true)]))
 	}

@@ -26,11 +26,12 @@ func TestChaosKilledPeers(t *testing.T) {
 		defer r.ln.Close()
 		end := time.Now().Add(lasting(150*time.Millisecond) / 3)
 		rng := rand.New(rand.NewPCG(r.seed, 0))
-		for killed := uint64(0); killed == 0 || time.Now().Before(end); killed++ {
+		said := func() bool { r.mu.Lock(); defer r.mu.Unlock(); return r.sum.Received > 0 && r.sum.Sent > 0 }
+		for killed := uint64(0); killed == 0 || time.Now().Before(end) || killed < 50 && !said(); killed++ {
 			ch := newChild(t, "TestChaosKilledPeersChild", killTask{r.ln.Addr().String(), scaled(20, 200), r.seed + killed})
 			ch.start(t)
 			var ready string
-			ch.answer(t, 30*time.Second, &ready)
+			ch.answer(t, patience, &ready)
 			time.Sleep(time.Duration(rng.IntN(100)) * time.Millisecond) // not for something to happen: this is the random point
 			ch.kill()
 		}

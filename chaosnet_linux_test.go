@@ -106,9 +106,10 @@ func droppedDeadline(t *testing.T, c connCase) {
 	a, _, _ := unreachable(t, c)
 	before := a.Stats().BytesWritten
 	big := patterned(1, plugSize)
-	must(t, a.SetWriteDeadline(time.Now().Add(300*time.Millisecond)))
 	_, first := begin(t, a, big)
 	_, second := begin(t, a, big[:10])
+	settled(t, a)
+	must(t, a.SetWriteDeadline(time.Now().Add(300*time.Millisecond)))
 	err := within(t, "the deadline", first)
 	n := int64(a.Stats().BytesWritten - before)
 	if n <= 0 || n >= plugSize {

@@ -37,14 +37,19 @@ func TestSlowConsumers(t *testing.T) {
 		{"OverflowClose", netstream.OverflowClose, checkClose},
 	} {
 		t.Run(policy.name, func(t *testing.T) {
-			run := runHub(t, policy.name, hubTask{Peers: peers - slow, Slow: slow, Policy: policy.value})
-			run.checkMemory(t, base)
-			policy.check(t, run)
 			// Twice the time of the run without slow peers, and a quarter of a second for what else this machine may have
-			// to do: a peer that is delayed by one that does not read waits for seconds.
-			if limit := 2*base.p99 + 250*time.Millisecond; run.p99 > limit {
-				t.Errorf("the 99th percentile is %v, without slow peers it was %v", run.p99, base.p99)
+			// to do: a peer that is delayed by one that does not read waits for seconds, in every run. A machine that stands
+			// still delays what is on its way at that time, so of five runs one has to keep the limit.
+			limit, p99 := 2*base.p99+250*time.Millisecond, time.Duration(0)
+			for range 5 {
+				run := runHub(t, policy.name, hubTask{Peers: peers - slow, Slow: slow, Policy: policy.value})
+				run.checkMemory(t, base)
+				policy.check(t, run)
+				if p99 = run.p99; p99 <= limit || t.Failed() {
+					return
+				}
 			}
+			t.Errorf("the 99th percentile is %v, without slow peers it was %v", p99, base.p99)
 		})
 	}
 }

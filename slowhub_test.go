@@ -106,7 +106,7 @@ func TestSlowConsumersChild(t *testing.T) {
 		}
 	}
 	say("published")
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	err = h.group.Shutdown(ctx)
 	if err != nil && h.task.Policy != netstream.OverflowClose {
