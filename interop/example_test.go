@@ -62,7 +62,7 @@ func answer(ln *netstream.Listener) error {
 func TestExampleInGo(t *testing.T) {
 	needMono(t)
 	exe := filepath.Join(t.TempDir(), "example")
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	if out, err := exec.CommandContext(ctx, "go", "build", "-o", exe, "./example").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)

@@ -41,7 +41,7 @@ var resultLooks = map[string]func(o *operation, ar netstream.AsyncResult, a args
 	"completed-synchronously": func(_ *operation, ar netstream.AsyncResult, _ args) string { return yes(ar.CompletedSynchronously()) },
 	"state":                   func(o *operation, ar netstream.AsyncResult, _ args) string { return stateText(o, ar) },
 	"until-completed": func(_ *operation, ar netstream.AsyncResult, _ args) string {
-		return yes(until(5*time.Second, ar.IsCompleted))
+		return yes(until(patience, ar.IsCompleted))
 	},
 	"wait": func(_ *operation, ar netstream.AsyncResult, a args) string { // wait NAME MILLISECONDS
 		h := ar.AsyncWaitHandle()
@@ -77,7 +77,7 @@ var resultLooks = map[string]func(o *operation, ar netstream.AsyncResult, a args
 	"callback-end": func(o *operation, _ netstream.AsyncResult, _ args) string {
 		select {
 		case <-o.released:
-		case <-time.After(5 * time.Second):
+		case <-time.After(patience):
 			return "callback has not returned"
 		}
 		o.mu.Lock()

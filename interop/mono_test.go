@@ -44,7 +44,7 @@ func TestMain(m *testing.M) {
 
 func leaks(options ...goleak.Option) error {
 	var err error
-	for range 30 {
+	for range 300 {
 		if err = goleak.Find(options...); err == nil {
 			return nil
 		}
@@ -78,7 +78,7 @@ func build(t *testing.T, name string) string {
 		return exe
 	}
 	exe := filepath.Join(built.directory, name+".exe")
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	compile := exec.CommandContext(ctx, "mcs", "-langversion:7", "-warn:4", "-warnaserror", "-out:"+exe, filepath.Join("dotnet", name+".cs"))
 	if out, err := compile.CombinedOutput(); err != nil {
@@ -100,7 +100,7 @@ type program struct {
 func start(t *testing.T, name string, arguments ...string) *program {
 	t.Helper()
 	exe := build(t, name)
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	cmd := exec.CommandContext(ctx, "mono", append([]string{exe}, arguments...)...)
 	cmd.WaitDelay = 5 * time.Second
 	cmd.Stderr = os.Stderr
@@ -145,7 +145,7 @@ func (p *program) line() string {
 			p.t.Fatalf("%s has ended", p.name)
 		}
 		return text
-	case <-time.After(30 * time.Second):
+	case <-time.After(limit):
 		p.t.Fatalf("%s says nothing", p.name)
 	}
 	return ""

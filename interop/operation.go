@@ -132,7 +132,7 @@ func (r *Runner) result(o *operation) netstream.AsyncResult {
 
 // waitCallback waits until the callback has run once, and a little longer for one too many.
 func (o *operation) waitCallback() int {
-	until(2*time.Second, func() bool { return o.count() > 0 })
+	until(patience, func() bool { return o.count() > 0 })
 	time.Sleep(settle)
 	return o.count()
 }

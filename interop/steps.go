@@ -45,6 +45,7 @@ func init() { // not a composite literal: some of them lead back to it
 		"peer-close":     (*Runner).peerClose,
 		"peer-reset":     (*Runner).peerReset,
 		"peer-shutdown":  (*Runner).peerShutdown,
+		"until-stuck":    (*Runner).untilStuck,
 
 		"sleep":  func(_ *Runner, a args) string { time.Sleep(time.Duration(a.number(0)) * time.Millisecond); return "ok" },
 		"unlock": func(r *Runner, _ args) string { close(r.blocker); return "ok" },

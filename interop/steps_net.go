@@ -116,10 +116,13 @@ func (r *Runner) peerRead(a args) string {
 		want = a.number(0)
 	}
 	var total int
-	ending := ""
+	ending, limit := "", patience
+	if all {
+		limit = quiet
+	}
 	buffer := make([]byte, 64<<10)
 	for total < want && ending == "" {
-		n, err := r.peerOnce(l, buffer[:min(len(buffer), want-total)])
+		n, err := r.peerOnce(l, buffer[:min(len(buffer), want-total)], limit)
 		seen.add(buffer[:n])
 		total += n
 		ending = peerEnding(err)
@@ -140,7 +143,7 @@ func (r *Runner) peerEnd(a args) string {
 	buffer := make([]byte, 64<<10)
 	ending := ""
 	for ending == "" {
-		_, err := r.peerOnce(l, buffer)
+		_, err := r.peerOnce(l, buffer, patience)
 		ending = peerEnding(err)
 	}
 	r.mu.Lock()
@@ -157,8 +160,11 @@ func (r *Runner) peerEnd(a args) string {
 	return share + ", " + ending
 }
 
-func (r *Runner) peerOnce(l *link, buffer []byte) (int, error) {
-	if err := l.peer.SetReadDeadline(time.Now().Add(time.Second)); err != nil {
+// quiet is how long nothing has to come before peer-read all says that nothing more comes.
+const quiet = 2 * time.Second
+
+func (r *Runner) peerOnce(l *link, buffer []byte, limit time.Duration) (int, error) {
+	if err := l.peer.SetReadDeadline(time.Now().Add(limit)); err != nil {
 		return 0, err
 	}
 	n, err := l.peer.Read(buffer)
@@ -215,18 +221,45 @@ func (s *runs) text() string {
 // peerAvailable tells how many bytes lie at the peer, without taking them.
 func (r *Runner) peerAvailable(a args) string {
 	time.Sleep(settle)
-	raw, err := r.link(a).peer.(syscall.Conn).SyscallConn()
-	if err != nil {
-		return r.fail(err)
-	}
-	var n int
-	if err := raw.Control(func(fd uintptr) { n, err = peek(fd) }); err != nil {
-		return r.fail(err)
-	}
+	n, err := r.link(a).available()
 	if err != nil {
 		return r.fail(err)
 	}
 	return bytesText(n)
+}
+
+func (l *link) available() (n int, err error) {
+	raw, err := l.peer.(syscall.Conn).SyscallConn()
+	if err != nil {
+		return 0, err
+	}
+	failed := raw.Control(func(fd uintptr) { n, err = peek(fd) })
+	return n, errors.Join(failed, err)
+}
+
+// untilStuck waits until bytes lie at a peer that does not read and no more of them come: the buffers are full.
+func (r *Runner) untilStuck(a args) string {
+	l := r.link(a)
+	if _, err := l.available(); errors.Is(err, errors.ErrUnsupported) { // nothing to look at here
+		time.Sleep(asleep)
+		return "ok"
+	}
+	last, same := 0, 0
+	stuck := func() bool {
+		n, err := l.available()
+		if err != nil || n == 0 || n != last {
+			last, same = n, 0
+			return false
+		}
+		same++
+		return same == 20
+	}
+	for end := time.Now().Add(patience); !stuck(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			return "not stuck"
+		}
+	}
+	return "ok"
 }
 
 func (r *Runner) peerClose(a args) string {
