@@ -61,15 +61,19 @@ func TestContendersDeliver(t *testing.T) {
 			}
 			t.Run(w.ID+"/"+c.name, func(t *testing.T) {
 				t.Parallel()
-				s, err := testRunner(t).measure(context.Background(), cell{tiny(w), c}, 0)
-				if err != nil {
-					t.Fatal(err)
-				}
-				if w.Shape == shapeIdle {
-					return
-				}
-				if s.Messages <= 0 || s.ServerCPU <= 0 || s.LoadCPU <= 0 {
-					t.Errorf("implausible: %+v", s)
+				r := testRunner(t)
+				for {
+					s, err := r.measure(context.Background(), cell{tiny(w), c}, 0)
+					if err == nil && (w.Shape == shapeIdle || s.Messages > 0 && s.ServerCPU > 0 && s.LoadCPU > 0) {
+						return
+					}
+					if err != nil && err.Error() != "no message arrived" {
+						t.Fatal(err)
+					}
+					// On a busy machine 30 ms may be too short for a process to do anything at all.
+					if r.Measure *= 10; r.Measure > time.Minute {
+						t.Fatalf("%v, %+v", err, s)
+					}
 				}
 			})
 		}
@@ -87,13 +91,16 @@ func TestEchoDoesNotAllocate(t *testing.T) {
 	}
 	r := testRunner(t)
 	r.Warmup, r.Measure = 100*time.Millisecond, 200*time.Millisecond
-	s, err := r.measure(context.Background(), cell{tiny(workloads()[0]), c}, 0)
-	if err != nil {
-		t.Fatal(err)
+	var s sample
+	for range 5 { // an echo that allocates does so each time, what a busy machine adds to a few messages does not
+		if s, err = r.measure(context.Background(), cell{tiny(workloads()[0]), c}, 0); err != nil {
+			t.Fatal(err)
+		}
+		if s.allocs() <= 0.05 {
+			return
+		}
 	}
-	if s.allocs() > 0.05 {
-		t.Errorf("%.2f allocations for each message", s.allocs())
-	}
+	t.Errorf("%.2f allocations for each message", s.allocs())
 }
 
 func TestReferenceTakesPartEverywhere(t *testing.T) {
@@ -125,7 +132,7 @@ func TestFailureIsReported(t *testing.T) {
 // An interrupt ends the run at once, and the children with it.
 func TestInterrupt(t *testing.T) {
 	r := testRunner(t)
-	r.Measure = 20 * time.Second
+	r.Measure = 10 * time.Minute
 	ctx, cancel := context.WithCancel(context.Background())
 	time.AfterFunc(300*time.Millisecond, cancel)
 	started := time.Now()
@@ -133,7 +140,7 @@ func TestInterrupt(t *testing.T) {
 	if err != context.Canceled {
 		t.Errorf("error is %v", err)
 	}
-	if d := time.Since(started); d > 10*time.Second {
+	if d := time.Since(started); d > time.Minute {
 		t.Errorf("took %v", d)
 	}
 }
@@ -152,7 +159,7 @@ func TestChildEndsWithItsParent(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	timer := time.AfterFunc(10*time.Second, func() { cmd.Process.Kill() })
+	timer := time.AfterFunc(50*time.Second, func() { cmd.Process.Kill() })
 	defer timer.Stop()
 	in.Close()
 	if err := cmd.Wait(); err != nil {
