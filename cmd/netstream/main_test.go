@@ -18,7 +18,7 @@ import (
 )
 
 // patience is how long a test waits for something that takes milliseconds.
-const patience = 30 * time.Second
+const patience = 60 * time.Second
 
 // TestMain lets a test start this very binary as the program itself.
 func TestMain(m *testing.M) {
