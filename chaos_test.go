@@ -26,9 +26,10 @@ type chaos struct {
 	count  atomic.Uint64
 
 	proxied bool
-	talkers sync.WaitGroup // those without a proxy
+	talking atomic.Int64 // talkers without a proxy: no WaitGroup, because they come while others are waited for
 
 	mu     sync.Mutex
+	newest string // without a proxy: who was accepted last
 	widows []widow
 	sum    counts
 	kinds  map[faultKind]int
@@ -57,8 +58,18 @@ func (r *chaos) accept() {
 			go r.serve(s)
 			return
 		}
+		from := s.RemoteAddr() // nil when it was reset before
 		k := newTalker(s, r.random())
-		r.talkers.Go(func() { r.finish(k, nil) })
+		r.talking.Add(1)
+		go func() {
+			defer r.talking.Add(-1)
+			r.finish(k, nil)
+		}()
+		if from != nil {
+			r.mu.Lock()
+			r.newest = from.String()
+			r.mu.Unlock()
+		}
 	}, nil)
 }
 

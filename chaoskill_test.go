@@ -37,14 +37,14 @@ func TestChaosKilledPeers(t *testing.T) {
 		}
 		last, err := net.Dial("tcp", r.ln.Addr().String()) // who is before it in the backlog has been killed as well
 		must(t, err)
+		eventually(t, "all are accepted", func() bool {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			return r.newest == last.LocalAddr().String()
+		})
 		last.Close()
-		count := func() int { r.mu.Lock(); defer r.mu.Unlock(); return r.sum.Connections }
-		for seen := -1; seen != count(); time.Sleep(50 * time.Millisecond) {
-			seen = count()
-			r.talkers.Wait()
-		}
+		eventually(t, "the talkers end", func() bool { return r.talking.Load() == 0 })
 		r.ln.Close()
-		r.talkers.Wait()
 		r.report()
 		if r.sum.Received == 0 || r.sum.Sent == 0 {
 			t.Error("nothing was said: the kills came too early to mean anything")

@@ -169,7 +169,7 @@ func TestContractPanicInCallback(t *testing.T) {
 		if _, err := a.BeginWrite([]byte("x"), 0, 1, func(netstream.AsyncResult) { panic("out of a callback") }, nil); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(10 * time.Second) // the process ends during this
+		time.Sleep(patience) // the process ends during this
 		return
 	}
 	cmd := exec.Command(os.Args[0], "-test.run=^TestContractPanicInCallback$")

@@ -72,7 +72,7 @@ func TestGroup_ShutdownDrainsEverything(t *testing.T) {
 			}
 			got = append(got, goRead(b))
 		}
-		ctx, cancel := context.WithTimeout(ctxNever, 20*time.Second)
+		ctx, cancel := context.WithTimeout(ctxNever, patience)
 		defer cancel()
 		must(t, group.Shutdown(ctx))
 		for _, ch := range outcomes {

@@ -214,7 +214,7 @@ func TestMisbehave_APanicIsTheProgramsOwn(t *testing.T) {
 	eachConn(t, func(t *testing.T, c connCase) {
 		for _, direction := range []string{"read", "write"} {
 			t.Run(direction, func(t *testing.T) {
-				cmd := exec.Command(exe, "-test.run", "^TestMisbehave_APanicIsTheProgramsOwn$", "-test.timeout", "20s")
+				cmd := exec.Command(exe, "-test.run", "^TestMisbehave_APanicIsTheProgramsOwn$", "-test.timeout", "1m")
 				cmd.Env = append(os.Environ(), "NETSTREAM_TEST_PANIC="+c.name+"/"+direction)
 				out, err := cmd.CombinedOutput()
 				var exit *exec.ExitError
