@@ -165,8 +165,8 @@ func TestMisbehave_AllKindsAtOnce(t *testing.T) {
 
 // misbehaveOnce begins a write and a read with callbacks of kind i+k.
 func misbehaveOnce(t *testing.T, s, other *netstream.NetworkStream, i, k int, begun, ran *atomic.Int64) {
-	var invalid *netstream.InvalidOperationError // closed, by a callback
-	note := func(err error) {
+	note := func(err error) { // on many goroutines
+		var invalid *netstream.InvalidOperationError // closed, by a callback
 		switch {
 		case err == nil:
 			begun.Add(1)
