@@ -21,10 +21,11 @@ type Task struct {
 
 // eventBatch is how many events one harvest asks for. First all of them are
 // dispatched, then what they lead to runs; in between, what belongs to each
-// connection, the kernel's part included, has to stay in the cache. Echoing on
-// 1,000 connections costs 5% to 10% less CPU with 32 than with 256
-// (docs/benchmarks.md).
-const eventBatch = 32
+// connection, the kernel's part included, should stay in the cache. Next to
+// other processes, echoing on 1,000 connections took 5% to 10% less CPU with 32 or
+// 64 than with 256 or more; alone on the machine there was no difference, and 8
+// and 16 took more (docs/benchmarks.md).
+const eventBatch = 64
 
 // A Loop is an epoll descriptor, a queue of tasks, and the goroutines that
 // serve them.
