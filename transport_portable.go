@@ -50,9 +50,10 @@ type direct interface {
 type half struct {
 	word    atomic.Uint64
 	active  bool     // the direction's goroutine is at work
-	pending bool     // buffers hold the next call
+	pending bool     // a call is to be made
 	next    uint32   // its turn
-	buffers [][]byte // what it moves
+	buffer  []byte   // what it reads into
+	vectors [][]byte // what it writes
 }
 
 const (
@@ -116,7 +117,7 @@ func (t *portable) keeps() int {
 	return keptVectors
 }
 
-func (t *portable) post(task *loop.Task) { go task.Runner.Run() }
+func (t *portable) post(task *loop.Task) { startGoroutine(task.Runner) }
 
 func (t *portable) tryRead(p []byte) (int, error) {
 	if n, ok := t.takeAhead(p); ok {
@@ -154,25 +155,29 @@ func (t *portable) takeAhead(p []byte) (int, bool) {
 }
 
 func (t *portable) startRead(turn uint32, p []byte) bool {
-	t.start(dirRead, turn, [][]byte{p})
+	t.start(dirRead, turn, p, nil)
 	return true
 }
 
 func (t *portable) startWrite(turn uint32, vectors [][]byte) bool {
-	t.start(dirWrite, turn, append([][]byte(nil), vectors...))
+	t.start(dirWrite, turn, nil, append([][]byte(nil), vectors...))
 	return true
 }
 
 // start has the direction's goroutine make a blocking call, starting the goroutine if it is not at work.
-func (t *portable) start(d direction, turn uint32, buffers [][]byte) {
+func (t *portable) start(d direction, turn uint32, buffer []byte, vectors [][]byte) {
 	t.mu.Lock()
 	h := &t.half[d]
-	h.buffers, h.next, h.pending = buffers, turn, true
+	h.buffer, h.vectors, h.next, h.pending = buffer, vectors, turn, true
 	idle := !h.active
 	h.active = true
 	t.mu.Unlock()
-	if idle {
-		go t.calls(d)
+	switch {
+	case !idle:
+	case d == dirRead:
+		startGoroutine((*readCalls)(t))
+	default:
+		startGoroutine((*writeCalls)(t))
 	}
 }
 
@@ -186,14 +191,14 @@ func (t *portable) calls(d direction) {
 			t.mu.Unlock()
 			return
 		}
-		buffers, turn := h.buffers, h.next
-		h.buffers, h.pending = nil, false
+		buffer, vectors, turn := h.buffer, h.vectors, h.next
+		h.buffer, h.vectors, h.pending = nil, nil, false
 		t.mu.Unlock()
 		if d == dirRead {
-			n, err := t.blockingRead(turn, buffers[0])
+			n, err := t.blockingRead(turn, buffer)
 			t.stream.readReturned(n, err)
 		} else {
-			n, err := t.blockingWrite(turn, buffers)
+			n, err := t.blockingWrite(turn, vectors)
 			t.stream.writeReturned(n, err)
 		}
 	}
