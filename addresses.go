@@ -1,13 +1,16 @@
 package netstream
 
-import "net"
+import (
+	"net"
+	"sync/atomic"
+)
 
 // addresses are the two ends of a connection, as they were when the stream took it over. Those of TCP are kept
 // packed and made anew for whoever asks: two *net.TCPAddr and what they point to would be 160 bytes of every idle
-// connection, against 48 here. Constant after construction.
+// connection, against 48 here.
 type addresses struct {
-	local, remote packedAddr
-	other         *[2]net.Addr // local and remote of what cannot be packed, else nil
+	local, remote packedAddr                  // constant after construction
+	made          atomic.Pointer[[2]net.Addr] // local and remote, once somebody has asked, and of what cannot be packed
 }
 
 // packedAddr is a *net.TCPAddr without zone.
@@ -17,11 +20,10 @@ type packedAddr struct {
 	port uint16
 }
 
-func packAddresses(local, remote net.Addr) (a addresses) {
+func (a *addresses) keep(local, remote net.Addr) {
 	if !a.local.pack(local) || !a.remote.pack(remote) {
-		a.other = &[2]net.Addr{local, remote}
+		a.made.Store(&[2]net.Addr{local, remote})
 	}
-	return a
 }
 
 // pack reports false for what it could not give back as it was.
@@ -39,16 +41,17 @@ func (p *packedAddr) addr() net.Addr {
 	return &net.TCPAddr{IP: append(net.IP(nil), p.ip[:p.size]...), Port: int(p.port)}
 }
 
-func (a *addresses) localAddr() net.Addr {
-	if a.other != nil {
-		return a.other[0]
+// pair returns the same two objects at every call.
+func (a *addresses) pair() *[2]net.Addr {
+	p := a.made.Load()
+	if p == nil {
+		p = &[2]net.Addr{a.local.addr(), a.remote.addr()}
+		if !a.made.CompareAndSwap(nil, p) {
+			p = a.made.Load()
+		}
 	}
-	return a.local.addr()
+	return p
 }
 
-func (a *addresses) remoteAddr() net.Addr {
-	if a.other != nil {
-		return a.other[1]
-	}
-	return a.remote.addr()
-}
+func (a *addresses) localAddr() net.Addr  { return a.pair()[0] }
+func (a *addresses) remoteAddr() net.Addr { return a.pair()[1] }

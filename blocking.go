@@ -54,9 +54,9 @@ func (op *operation) waited(stop func()) (int64, error) {
 	if stop != nil {
 		stop()
 	}
-	out := op.outcome()
+	n, err := op.done, op.failure()
 	op.release(1)
-	return out.done, out.err
+	return n, err
 }
 
 // cut asks for the operation to end with e. What has not started ends at once; what is in flight is asked to come
@@ -73,7 +73,7 @@ func (s *NetworkStream) cut(op *operation, tag uint64, e *SocketError) {
 func (s *NetworkStream) cutLocked(op *operation, e *SocketError) {
 	q := s.queueOf(op)
 	switch {
-	case op.waits == waitsForOthers:
+	case op.kind == kindDrain:
 		s.write.drains.remove(op)
 		s.finishLocked(q, op, &IOError{Err: e})
 	case op.inRoom:
@@ -101,7 +101,7 @@ func (s *NetworkStream) cutAllLocked(q *opQueue, e error) {
 	if q == &s.write.opQueue {
 		for op := s.write.room.head; op != nil; op = s.write.room.head {
 			s.leaveRoomLocked(op)
-			if s.closed && op.waits != waitsForRoom {
+			if s.closed && op.kind != kindRoom {
 				s.end.lost += op.size
 			}
 			s.finishLocked(q, op, &IOError{Err: e})

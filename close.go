@@ -7,15 +7,16 @@ import (
 	"time"
 )
 
-// end is what the end of a stream needs beside its flags. Most of a stream's life there is none. Guarded by the
-// stream's mu.
+// end is what the end of a stream needs beside its flags. Most of a stream's life there is none: it is made by whoever
+// closes, waits for the end or counts what is lost, and always there once closed or socketClosed is set. Guarded by
+// the stream's mu.
 type end struct {
-	streamErr error         // what calls get after Close
-	socketErr error         // what calls get after Socket().Close
-	cause     error         // what CloseWithError or an overflow said
-	lost      int64         // bytes of writes that failed during CloseTimeout or were aborted by Close
-	released  chan struct{} // made by whoever waits for the connection to be given up
-	done      chan struct{} // made by Done
+	streamErr    error         // what calls get after Close
+	socketErr    error         // what calls get after Socket().Close
+	cause        error         // what CloseWithError or an overflow said
+	lost         int64         // bytes of writes that failed during CloseTimeout or were aborted by Close
+	whenReleased chan struct{} // made by whoever waits for the connection to be given up
+	done         chan struct{} // made by Done
 }
 
 func (s *NetworkStream) endLocked() *end {
@@ -87,10 +88,10 @@ func (s *NetworkStream) awaitReleased() {
 		return
 	}
 	e := s.endLocked()
-	if e.released == nil {
-		e.released = make(chan struct{})
+	if e.whenReleased == nil {
+		e.whenReleased = make(chan struct{})
 	}
-	ch := e.released
+	ch := e.whenReleased
 	s.mu.Unlock()
 	<-ch
 }

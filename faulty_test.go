@@ -94,13 +94,16 @@ func (t *faulty) takeLocked(vectors [][]byte) int {
 	return n
 }
 
+// canTryWrite: a transport that holds on to one vector is as a foreign connection, which can only be written to.
+func (t *faulty) canTryWrite() bool { return t.keep != 1 }
+
 func (t *faulty) tryWrite(vectors [][]byte) (int, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if err := t.failureLocked(dirWrite); err != nil {
 		return 0, err
 	}
-	if t.hitLocked(t.chance.block) {
+	if !t.canTryWrite() || t.hitLocked(t.chance.block) {
 		return 0, errWouldBlock
 	}
 	return t.takeLocked(vectors), nil

@@ -22,7 +22,7 @@ func (s *NetworkStream) enter() (transport, error) {
 func (s *NetworkStream) leave() {
 	s.mu.Lock()
 	s.users--
-	s.closeLeftLocked()
+	s.closeRetiredLocked()
 	s.unlock()
 }
 
@@ -55,7 +55,7 @@ const (
 	todoCancelRead
 	todoCancelWrite
 	todoMove
-	todoCloseLeft
+	todoCloseRetired
 )
 
 func (s *NetworkStream) callbackTodo(c *callbackQueue) todo {
@@ -74,9 +74,9 @@ func (s *NetworkStream) unlock() {
 	}
 	work, t := s.todo, s.transport
 	s.todo = 0
-	var left *portable
-	if work&todoCloseLeft != 0 {
-		left, s.left = s.left, nil
+	var retired *portable
+	if work&todoCloseRetired != 0 {
+		retired, s.retired = s.retired, nil
 	}
 	readTurn, writeTurn := s.read.turn, s.write.turn
 	release := s.lastOutLocked()
@@ -84,8 +84,8 @@ func (s *NetworkStream) unlock() {
 	finished := !release && s.finishedLocked()
 	s.mu.Unlock()
 	s.do(work, t, readTurn, writeTurn)
-	if left != nil {
-		left.conn.Close()
+	if retired != nil {
+		retired.conn.Close()
 	}
 	if release {
 		t.close(how)
@@ -142,8 +142,8 @@ func (s *NetworkStream) lastOutLocked() bool {
 func (s *NetworkStream) transportClosed() {
 	s.mu.Lock()
 	s.released = true
-	if s.end.released != nil {
-		close(s.end.released)
+	if s.end.whenReleased != nil {
+		close(s.end.whenReleased)
 	}
 	s.unlock()
 }

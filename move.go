@@ -38,7 +38,7 @@ func (s *NetworkStream) move() {
 	s.canMove = false
 	if err == nil {
 		s.transport = t
-		s.leaveBehindLocked(old)
+		s.retireLocked(old)
 	} else {
 		old.stays = err
 	}
@@ -48,17 +48,17 @@ func (s *NetworkStream) move() {
 	s.serveReads(attempt{}, nil)
 }
 
-// leaveBehindLocked has the old connection closed as soon as nobody is in a call on it.
-func (s *NetworkStream) leaveBehindLocked(old *portable) {
+// retireLocked has the old connection closed as soon as nobody is in a call on it.
+func (s *NetworkStream) retireLocked(old *portable) {
 	if s.config.LeaveOpen {
 		return
 	}
-	s.left = old
-	s.closeLeftLocked()
+	s.retired = old
+	s.closeRetiredLocked()
 }
 
-func (s *NetworkStream) closeLeftLocked() {
-	if s.left != nil && s.users == 0 {
-		s.todo |= todoCloseLeft
+func (s *NetworkStream) closeRetiredLocked() {
+	if s.retired != nil && s.users == 0 {
+		s.todo |= todoCloseRetired
 	}
 }

@@ -47,7 +47,8 @@ func newStream(conn net.Conn, c *Config, onLoop bool) (*NetworkStream, error) {
 }
 
 func bareStream(c *Config, local, remote net.Addr) *NetworkStream {
-	s := &NetworkStream{config: c, addresses: packAddresses(local, remote)}
+	s := &NetworkStream{config: c}
+	s.addresses.keep(local, remote)
 	s.socket.stream = s
 	s.owner.stream = s
 	s.read.callbacks.task.Runner = (*readCallbacks)(s)
@@ -57,11 +58,11 @@ func bareStream(c *Config, local, remote net.Addr) *NetworkStream {
 	return s
 }
 
-// why says why a stream is on the loop.
-type why uint8
+// reason is why a stream is on the loop.
+type reason uint8
 
 const (
-	whyChosen why = iota
+	whyChosen reason = iota
 	whyAsynchronous
 	whyMoved
 )

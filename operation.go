@@ -15,6 +15,10 @@ const (
 	kindWrite
 	kindAccept
 	kindConnect
+
+	// Of calls that wait for the write queue and move no bytes. They have no result.
+	kindRoom  // a WaitRoom: waits for room, of which it takes none
+	kindDrain // a Drain: waits for the writes before seq
 )
 
 // An operation is one Begin: what was lent, how far it got and how it ended.
@@ -52,14 +56,14 @@ type operation struct {
 	done int64 // bytes moved; while in flight: bytes moved so far. Written by whoever completes the operation.
 
 	// Set before the operation is published, constant until it is recycled.
-	buffer   [1][]byte // lent bytes in one piece, as the vectors of one send; otherwise empty, and vectors hold them
+	buffer   [1][]byte // lent bytes, when they are in one piece, as the vectors of one send
 	callback AsyncCallback
 	state    any
 	marks
 
 	err      error          // if failed: io.EOF or an *IOError; if doomed: why
 	cut      *SocketError   // if asked: why it has to stop although its bytes may be on their way
-	vectors  *[][]byte      // lent pieces of a BeginWritev; they stay with the operation, empty, for the next one
+	vectors  *[][]byte      // if vectored: what was lent; the array stays with the operation for the next one
 	accepted *NetworkStream // of an accept or connect
 	wake     chan struct{}  // made by the one waiter before it sets opWaiting, closed by the completion
 	handle   atomic.Pointer[ManualResetEvent]
@@ -69,10 +73,10 @@ type operation struct {
 type marks struct {
 	// Set before the operation is published, constant until it is recycled.
 	kind     kind
-	waits    waits
 	blocking bool // a blocking call waits for it: it has no End, its result is read by the call
 	soft     bool // cutting it leaves the stream usable for the next blocking Write (promise 11)
 	doomed   bool // it ends with err when its turn comes, without being sent
+	vectored bool // vectors hold what was lent
 
 	// Guarded by the owner's mu.
 	asked   bool // it has been asked to stop, see cut
@@ -84,17 +88,8 @@ type marks struct {
 	failed bool   // err is set
 	sync   bool   // completed by Begin's own attempt
 	bare   bool   // counted in the write queue's bare, in this epoch
-	epoch  uint32 // of a soft one instead: the queue's tears when it was called
+	epoch  uint32 // of a soft one, from the start: the queue's tears when it was called
 }
-
-// waits says what an operation waits for that moves no bytes itself.
-type waits uint8
-
-const (
-	waitsForNothing waits = iota
-	waitsForRoom          // a WaitRoom: for room, of which it takes none
-	waitsForOthers        // a Drain: for the writes before seq
-)
 
 // owner is what an operation was begun on; its address tells a foreign result from an own one.
 type owner struct {
@@ -206,9 +201,8 @@ func (op *operation) recycle(word uint64) {
 	if op.kind >= kindAccept {
 		op.accepted = nil
 	}
-	if v := op.vectors; v != nil {
-		clear(*v)
-		*v = (*v)[:0]
+	if op.vectored {
+		op.clearVectors()
 	}
 	if word&opWaiting != 0 {
 		op.wake = nil
@@ -217,25 +211,29 @@ func (op *operation) recycle(word uint64) {
 	operations.Put(op)
 }
 
-// outcome is how an operation ended.
-type outcome struct {
-	done     int64
-	err      error
-	accepted *NetworkStream
-	bare     bool
-	epoch    uint32
+func (op *operation) clearVectors() {
+	clear(*op.vectors)
+	*op.vectors = (*op.vectors)[:0]
+	if cap(*op.vectors) > maxVectors { // rare: not to be kept for the next one
+		op.vectors = nil
+	}
 }
 
-// outcome is for a holder, after the completion.
-func (op *operation) outcome() outcome {
-	out := outcome{done: op.done, bare: op.bare, epoch: op.epoch}
+// failure is why the operation failed, nil if it did not. It is for a holder, after the completion.
+func (op *operation) failure() error {
 	if op.failed {
-		out.err = op.err
+		return op.err
 	}
-	if op.kind >= kindAccept {
-		out.accepted = op.accepted
+	return nil
+}
+
+// leave gives up what end gave its caller.
+func (op *operation) leave(lastWord uint64) {
+	if lastWord != 0 {
+		op.recycle(lastWord)
+	} else {
+		op.release(1)
 	}
-	return out
 }
 
 // fail notes how the operation ends. The caller completes it.
@@ -277,14 +275,15 @@ func (op *operation) wait() {
 	<-op.wake
 }
 
-// endAlone is claimEnd for a completed operation that nobody else holds: one step ends it and its life. The caller
-// reads the outcome and recycles the operation.
-func (op *operation) endAlone(tag uint64) (word uint64, ok bool) {
+// endAlone is claimEnd for a completed operation that nobody else holds: one step ends it and its life. It returns
+// that life's last word, with which the caller recycles the operation when it has read the outcome; 0 if it was not
+// to be had.
+func (op *operation) endAlone(tag uint64) (lastWord uint64) {
 	w := op.word.Load()
-	if w>>16 != tag>>16 || w&(opGeneration-1) != opCompleted|opHolder {
-		return 0, false
+	if w>>16 != tag>>16 || w&(opGeneration-1) != opCompleted|opHolder || !op.word.CompareAndSwap(w, nextLife(w)) {
+		return 0
 	}
-	return w, op.word.CompareAndSwap(w, nextLife(w))
+	return w
 }
 
 // claimEnd makes the caller the one End of this operation. The claim comes with the End's own holder, to be

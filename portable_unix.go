@@ -39,7 +39,11 @@ func newDescriptor(raw syscall.RawConn) direct {
 		return d.inErr != syscall.EAGAIN
 	}
 	d.writeOnce = func(fd uintptr) bool {
-		d.outN, d.outErr = sys.Sendv(int(fd), d.out)
+		if len(d.out) == 1 { // see runCallbacks: there is not much room on a new stack
+			d.outN, d.outErr = sys.Send(int(fd), d.out[0])
+		} else {
+			d.outN, d.outErr = sys.Sendv(int(fd), d.out)
+		}
 		return true
 	}
 	d.writeWait = func(fd uintptr) bool {
@@ -81,12 +85,17 @@ func (d *descriptor) receive(p []byte, f func(fd uintptr) bool) (int, error) {
 	return received(d.inN, d.inErr)
 }
 
-func (d *descriptor) tryWrite(vectors [][]byte) (int, error) { return d.send(vectors, d.writeOnce) }
-func (d *descriptor) write(vectors [][]byte) (int, error)    { return d.send(vectors, d.writeWait) }
-
-func (d *descriptor) send(vectors [][]byte, f func(fd uintptr) bool) (int, error) {
+func (d *descriptor) tryWrite(vectors [][]byte) (int, error) {
 	d.out, d.outN = vectors, 0
-	err := d.raw.Write(f)
+	return d.wrote(d.raw.Write(d.writeOnce))
+}
+
+func (d *descriptor) write(vectors [][]byte) (int, error) {
+	d.out, d.outN = vectors, 0
+	return d.wrote(d.raw.Write(d.writeWait))
+}
+
+func (d *descriptor) wrote(err error) (int, error) {
 	d.out, d.rest[0] = nil, nil
 	if err != nil {
 		return d.outN, err

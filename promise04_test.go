@@ -150,7 +150,7 @@ func endedReadIsFree(t *testing.T, a, b *netstream.NetworkStream, request reques
 	}
 }
 
-func TestPromise04_NothingIsCopied(t *testing.T) {
+func TestPromise04_BeginCopiesNothing(t *testing.T) {
 	eachKind(t, func(t *testing.T, c connKind) {
 		const count, size = 64, 1 << 20
 		a, b := c.pair(t, &netstream.Config{MaxPendingBytes: -1}, nil)

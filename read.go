@@ -50,11 +50,13 @@ func (s *NetworkStream) EndRead(ar AsyncResult) (int, error) {
 	if err := s.checkResult(ar); err != nil {
 		return 0, err
 	}
-	out, err := ar.end(&s.owner, kindRead)
-	if err == nil {
-		err = out.err
+	op, lastWord, err := ar.end(&s.owner, kindRead)
+	if err != nil {
+		return 0, s.opError("read", err)
 	}
-	return int(out.done), s.opError("read", err)
+	n, err := int(op.done), op.failure()
+	op.leave(lastWord)
+	return n, s.opError("read", err)
 }
 
 // Read reads up to len(p) bytes, at least one unless the stream ends or fails; it implements net.Conn. It waits

@@ -78,36 +78,34 @@ func (ar AsyncResult) claim(o *owner, k kind) error {
 	return nil
 }
 
-// end makes the caller the one End of ar, waits for the operation, gives it back and returns its outcome; or it
-// returns why the caller cannot be the End.
-func (ar AsyncResult) end(o *owner, k kind) (outcome, error) {
-	op := ar.op
+// end makes the caller the one End of ar and waits for the operation. The caller reads the outcome and then calls
+// leave with lastWord.
+func (ar AsyncResult) end(o *owner, k kind) (op *operation, lastWord uint64, err error) {
+	op = ar.op
 	if op != nil && ar.kind() == k && op.owner.Load() == o {
-		if word, ok := op.endAlone(ar.tag); ok {
-			out := op.outcome()
-			op.recycle(word)
-			return out, nil
+		if lastWord := op.endAlone(ar.tag); lastWord != 0 {
+			return op, lastWord, nil
 		}
 	}
 	if err := ar.claim(o, k); err != nil {
-		return outcome{}, err
+		return nil, 0, err
 	}
 	if !op.completed() {
 		o.help(k)
 		op.wait()
 	}
-	out := op.outcome()
-	op.release(1)
-	return out, nil
+	return op, 0, nil
 }
 
 // endStream is the End of an operation that makes a stream.
 func (ar AsyncResult) endStream(o *owner, k kind) (*NetworkStream, error) {
-	out, err := ar.end(o, k)
+	op, lastWord, err := ar.end(o, k)
 	if err != nil {
 		return nil, err
 	}
-	return out.accepted, out.err
+	s, err := op.accepted, op.failure()
+	op.leave(lastWord)
+	return s, err
 }
 
 // finished returns ar marked as completed synchronously, if it was.

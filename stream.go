@@ -42,7 +42,7 @@ type NetworkStream struct {
 	canMove   bool      // EngineAuto: still portable, may move to the loop
 	moving    bool      // both directions are being parked for the move
 	transport transport // replaced once, by the owner of both directions, when the stream moves to the loop
-	left      *portable // the transport the stream has moved away from, as long as somebody is in a call on it
+	retired   *portable // the transport the stream has moved away from, as long as somebody is in a call on it
 
 	// The gate; see gate.go.
 	users        int32 // calls that use the transport outside both directions

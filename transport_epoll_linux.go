@@ -20,7 +20,7 @@ type epoll struct {
 	stream *NetworkStream
 	socket *loop.Socket
 	tcp    bool
-	why    why
+	why    reason
 	kept   net.Conn // LeaveOpen: the caller's connection, of which the descriptor is a duplicate
 
 	// cancelled holds, by direction, the turn that was cancelled last: set<<32 | turn. A wait that begins after
@@ -28,14 +28,14 @@ type epoll struct {
 	cancelled [2]atomic.Uint64
 }
 
-var whys = [...]string{
+var reasons = [...]string{
 	whyChosen:       "chosen by Config.Engine",
 	whyAsynchronous: "made for asynchronous use",
 	whyMoved:        "moved to the loop at the first asynchronous operation that had to wait",
 }
 
 // newEpoll puts the descriptor fd, which it then owns, on a loop.
-func newEpoll(s *NetworkStream, fd int, tcp bool, why why) (*epoll, error) {
+func newEpoll(s *NetworkStream, fd int, tcp bool, why reason) (*epoll, error) {
 	l, err := loop.Pick()
 	if err != nil {
 		return nil, err
@@ -56,7 +56,7 @@ func newEpoll(s *NetworkStream, fd int, tcp bool, why why) (*epoll, error) {
 
 // adoptEpoll makes a transport on a loop over a duplicate of a TCP or Unix connection's descriptor. The caller closes
 // the original, except with LeaveOpen.
-func adoptEpoll(s *NetworkStream, conn net.Conn, why why) (*epoll, error) {
+func adoptEpoll(s *NetworkStream, conn net.Conn, why reason) (*epoll, error) {
 	fd, err := control(rawConnOf(conn), sys.Dup)
 	if err != nil {
 		return nil, err
@@ -82,11 +82,12 @@ func (t *portable) toLoop() (transport, error) {
 	return e, nil
 }
 
-func (t *epoll) engine() (Engine, string) { return EngineEpoll, whys[t.why] }
+func (t *epoll) engine() (Engine, string) { return EngineEpoll, reasons[t.why] }
 func (t *epoll) keeps() int               { return 0 }
 func (t *epoll) post(task *loop.Task)     { t.socket.Loop().Post(task) }
 func (t *epoll) fd() int                  { return t.socket.FD() }
 func (t *epoll) canCloseWrite() bool      { return true }
+func (t *epoll) canTryWrite() bool        { return true }
 func (t *epoll) closeWrite() error        { return errnoOrNil(sys.ShutdownWrite(t.fd())) }
 func (t *epoll) closeRead() error         { return errnoOrNil(sys.ShutdownRead(t.fd())) }
 func (t *epoll) available() (int, error)  { return intOrErrno(sys.Buffered(t.fd())) }

@@ -11,7 +11,7 @@ import (
 
 const haveEpoll = false
 
-func adoptEpoll(*NetworkStream, net.Conn, why) (transport, error) {
+func adoptEpoll(*NetworkStream, net.Conn, reason) (transport, error) {
 	return nil, errors.ErrUnsupported
 }
 

@@ -117,7 +117,7 @@ func (t *portable) keeps() int {
 	return keptVectors
 }
 
-func (t *portable) post(task *loop.Task) { startGoroutine(task.Runner) }
+func (t *portable) post(task *loop.Task) { go task.Runner.Run() }
 
 func (t *portable) tryRead(p []byte) (int, error) {
 	if n, ok := t.takeAhead(p); ok {
@@ -128,6 +128,8 @@ func (t *portable) tryRead(p []byte) (int, error) {
 	}
 	return t.direct.tryRead(p)
 }
+
+func (t *portable) canTryWrite() bool { return t.direct != nil }
 
 func (t *portable) tryWrite(vectors [][]byte) (int, error) {
 	if t.direct == nil {
@@ -155,30 +157,30 @@ func (t *portable) takeAhead(p []byte) (int, bool) {
 }
 
 func (t *portable) startRead(turn uint32, p []byte) bool {
-	t.start(dirRead, turn, p, nil)
-	return true
+	t.mu.Lock()
+	t.half[dirRead].buffer = p
+	return t.startLocked(dirRead, turn)
 }
 
 func (t *portable) startWrite(turn uint32, vectors [][]byte) bool {
-	t.start(dirWrite, turn, nil, append([][]byte(nil), vectors...))
-	return true
+	kept := append([][]byte(nil), vectors...)
+	t.mu.Lock()
+	t.half[dirWrite].vectors = kept
+	return t.startLocked(dirWrite, turn)
 }
 
-// start has the direction's goroutine make a blocking call, starting the goroutine if it is not at work.
-func (t *portable) start(d direction, turn uint32, buffer []byte, vectors [][]byte) {
-	t.mu.Lock()
+// startLocked has the direction's goroutine make a blocking call, starting the goroutine if it is not at work. It gives
+// up mu and returns true.
+func (t *portable) startLocked(d direction, turn uint32) bool {
 	h := &t.half[d]
-	h.buffer, h.vectors, h.next, h.pending = buffer, vectors, turn, true
+	h.next, h.pending = turn, true
 	idle := !h.active
 	h.active = true
 	t.mu.Unlock()
-	switch {
-	case !idle:
-	case d == dirRead:
-		startGoroutine((*readCalls)(t))
-	default:
-		startGoroutine((*writeCalls)(t))
+	if idle {
+		go t.calls(d)
 	}
+	return true
 }
 
 // calls makes blocking calls of one direction for as long as there are any.

@@ -57,10 +57,10 @@ func (v *vectors) fillKept(op *operation, most int) (batch [][]byte, operations 
 func (v *vectors) fillFrom(op *operation, most, gather int) (operations int) {
 	v.reset()
 	bytes := 0
-	for ; op != nil && !op.doomed && v.used < most && bytes < batchBytes; op = op.next {
+	for ; op != nil && !op.doomed && v.used < most && operations < maxVectors && bytes < batchBytes; op = op.next {
 		operations++
 		switch {
-		case op.vectored():
+		case op.vectored:
 			bytes += v.addPieces(op, most, gather, batchBytes-bytes)
 		case op.size > 0:
 			p := op.buffer[0][op.done:]
@@ -77,9 +77,6 @@ func (v *vectors) fillFrom(op *operation, most, gather int) (operations int) {
 	}
 	return operations
 }
-
-// vectored reports whether what op lent is in several pieces.
-func (op *operation) vectored() bool { return op.buffer[0] == nil && op.size > 0 }
 
 // addPieces adds what is left of op's pieces until there are most vectors or, with the last one, room bytes. It
 // returns how many bytes that is.
@@ -119,7 +116,7 @@ func (v *vectors) add(p []byte, gather int) {
 // fillBytes returns the beginning of op, at most that many bytes.
 func (v *vectors) fillBytes(op *operation, most int) [][]byte {
 	v.reset()
-	if op.vectored() {
+	if op.vectored {
 		v.addPieces(op, maxVectors, gatherBytes, most)
 	} else {
 		v.add(op.buffer[0], 0)

@@ -15,7 +15,7 @@ import (
 //
 // When nothing is ahead, the caller's goroutine makes the first attempt to send, at most 64 KiB; if that
 // finishes the write, CompletedSynchronously is true (the callback still runs elsewhere). In the middle of a burst,
-// when the stream's loop has last found several writes queued, it is left to the loop instead. Begin never
+// some 10 ms after the stream's loop has found several writes queued, it is left to the loop instead. Begin never
 // waits for the network, for room, or for a callback.
 //
 // A size of 0 is a real operation: it queues behind the others and reports a broken connection.
@@ -53,8 +53,12 @@ func (s *NetworkStream) BeginWritev(buffers [][]byte, callback AsyncCallback, st
 			op.size += int64(len(b))
 		}
 	}
-	if pieces := *op.vectors; len(pieces) == 1 {
+	switch pieces := *op.vectors; {
+	case len(pieces) > 1:
+		op.vectored = true
+	case len(pieces) == 1:
 		op.buffer[0] = pieces[0]
+		op.clearVectors()
 	}
 	return s.beginWrite(op)
 }
@@ -86,7 +90,7 @@ func (s *NetworkStream) beginWrite(op *operation) (AsyncResult, error) {
 		return result.finished(true), nil
 	}
 	w.enqueueLocked(op)
-	if !nothingAhead || w.burst || s.config.Send == SendDeferred || op.doomed {
+	if !nothingAhead || op.doomed || s.config.Send == SendDeferred || w.inBurstLocked() {
 		op.begun = w.beginTimeLocked()
 		s.wantFlushLocked()
 		s.unlock()
@@ -146,12 +150,10 @@ func (s *NetworkStream) sendNow(t transport, op *operation) (finished bool) {
 	var n int
 	var err error
 	size := op.size
-	if size <= directBytes && !op.vectored() {
+	if size <= directBytes && !op.vectored {
 		n, err = t.tryWrite(op.buffer[:])
 	} else {
-		v := takeVectors()
-		n, err = t.tryWrite(v.fillBytes(op, directBytes))
-		v.giveBack()
+		n, err = tryBeginning(t, op)
 	}
 	last := attempt{true, n, err}
 	switch {
@@ -168,6 +170,13 @@ func (s *NetworkStream) sendNow(t transport, op *operation) (finished bool) {
 	return finished
 }
 
+// tryBeginning makes one attempt to send up to directBytes of op.
+func tryBeginning(t transport, op *operation) (int, error) {
+	v := takeVectors()
+	defer v.giveBack()
+	return t.tryWrite(v.fillBytes(op, directBytes))
+}
+
 // EndWrite waits until the write that ar stands for has completed and returns its outcome; it mirrors
 // NetworkStream.EndWrite. Call it exactly once for each BeginWrite, from anywhere: the callback, the caller of
 // Begin, another goroutine.
@@ -181,13 +190,15 @@ func (s *NetworkStream) EndWrite(ar AsyncResult) error {
 	if err := s.checkResult(ar); err != nil {
 		return err
 	}
-	out, err := ar.end(&s.owner, kindWrite)
-	if out.bare {
-		s.write.endedBare(out.epoch)
+	op, lastWord, err := ar.end(&s.owner, kindWrite)
+	if err != nil {
+		return s.opError("write", err)
 	}
-	if err == nil {
-		err = out.err
+	if op.bare {
+		s.write.endedBare(op.epoch)
 	}
+	err = op.failure()
+	op.leave(lastWord)
 	return s.opError("write", err)
 }
 

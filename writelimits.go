@@ -91,7 +91,7 @@ func (s *NetworkStream) uncount(op *operation) {
 func (s *NetworkStream) serveRoomLocked() {
 	w := &s.write
 	for op := w.room.head; op != nil; op = w.room.head {
-		if op.waits == waitsForRoom {
+		if op.kind == kindRoom {
 			if !s.fitsLocked(op.size) || s.config.Group != nil && !s.config.Group.fits(op.size) {
 				return
 			}
@@ -113,7 +113,7 @@ func (s *NetworkStream) serveRoomLocked() {
 // started, and the one that they stand behind may be the one that waits for this very write.
 func (s *NetworkStream) letInLocked() bool {
 	for op := s.write.room.head; op != nil; op = op.next {
-		if op.waits != waitsForRoom {
+		if op.kind != kindRoom {
 			s.leaveRoomLocked(op)
 			s.forceChargeLocked(op)
 			s.write.enqueueLocked(op)
@@ -127,7 +127,7 @@ func (s *NetworkStream) enterRoomLocked(op *operation) {
 	w := &s.write
 	op.inRoom = true
 	w.room.pushBack(op)
-	if op.waits != waitsForRoom {
+	if op.kind != kindRoom {
 		w.roomWrites++
 	}
 	w.roomWanted.Store(true)
@@ -141,7 +141,7 @@ func (s *NetworkStream) leaveRoomLocked(op *operation) {
 	w := &s.write
 	op.inRoom = false
 	w.room.remove(op)
-	if op.waits != waitsForRoom {
+	if op.kind != kindRoom {
 		w.roomWrites--
 	}
 	if w.room.empty() {
@@ -185,7 +185,7 @@ func (s *NetworkStream) dropHelpsLocked(size int64) bool {
 	pendingWrites, pendingBytes := w.pendingLocked()
 	var writes, bytes int64 // that come with it, less those that go
 	for op := w.room.head; op != nil; op = op.next {
-		if op.waits != waitsForRoom {
+		if op.kind != kindRoom {
 			writes, bytes = writes+1, bytes+op.size
 		}
 	}
@@ -230,8 +230,8 @@ func (s *NetworkStream) WaitRoom(ctx context.Context, bytes int64) error {
 		s.mu.Unlock()
 		return s.opError("write", err)
 	}
-	op := newOperation(&s.owner, kindWrite, nil, nil)
-	op.size, op.waits, op.blocking = bytes, waitsForRoom, true
+	op := newOperation(&s.owner, kindRoom, nil, nil)
+	op.size, op.blocking = bytes, true
 	s.enterRoomLocked(op)
 	s.unlock()
 	return s.waitBlocking(ctx, op, 0)
@@ -257,8 +257,8 @@ func (s *NetworkStream) Drain(ctx context.Context) error {
 	}
 	s.helpFlush()
 	s.mu.Lock()
-	op := newOperation(&s.owner, kindWrite, nil, nil)
-	op.seq, op.waits, op.blocking = s.write.nextSeq+uint64(s.write.roomWrites), waitsForOthers, true
+	op := newOperation(&s.owner, kindDrain, nil, nil)
+	op.seq, op.blocking = s.write.nextSeq+uint64(s.write.roomWrites), true
 	s.write.drains.pushBack(op)
 	s.serveDrainsLocked()
 	s.unlock()

@@ -58,10 +58,8 @@ type writeQueue struct {
 	finSent     bool
 	flushPosted bool // flushTask is queued, or will be by unlock
 
-	// burst says that the loop last found more than one write queued. While it holds, a Begin with nothing ahead is
-	// queued too: those that follow it will find it sent, or be sent with it, and either way cost less than a system
-	// call each. One that the loop finds alone ends the burst.
-	burst bool
+	// burst is when the loop last found more than one write queued, 0 if the last time it found fewer; see burst.go.
+	burst uint32
 }
 
 const noSeq = math.MaxUint64
@@ -80,7 +78,7 @@ func (f *flusher) Run() {
 		return
 	}
 	w.busy = true
-	w.burst = w.queued.head != w.queued.tail
+	w.noteBurstLocked()
 	s.mu.Unlock()
 	s.flush(true)
 }
@@ -126,13 +124,16 @@ func (s *NetworkStream) flush(onLoop bool) {
 		if t == nil {
 			return
 		}
-		n, err := t.tryWrite(v.fill(s.write.inflight.head))
-		last = attempt{true, n, err}
-		if err == errWouldBlock {
-			last = attempt{}
-			if s.awaitRoom(t, v) {
-				return
+		last = attempt{}
+		if t.canTryWrite() { // else filling in the vectors would be in vain
+			n, err := t.tryWrite(v.fill(s.write.inflight.head))
+			if err != errWouldBlock {
+				last = attempt{true, n, err}
+				continue
 			}
+		}
+		if s.awaitRoom(t, v) {
+			return
 		}
 	}
 }

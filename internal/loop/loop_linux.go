@@ -149,10 +149,10 @@ func (l *Loop) Post(t *Task) {
 	l.dog.wake()
 }
 
-// next takes the oldest task for w. Without a task: look says how w is to
-// harvest before it runs more; if it is not to, w has no permit any more, either
-// because it was lost or because the queue is empty and it was given back.
-func (l *Loop) next(w *worker) (t *Task, look look) {
+// next takes the oldest task for w. Without a task: how says how w is to harvest
+// before it runs more; if it is not to, w has no permit any more, either because
+// it was lost or because the queue is empty and it was given back.
+func (l *Loop) next(w *worker) (t *Task, how look) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	w.startedLocked()
@@ -167,11 +167,7 @@ func (l *Loop) next(w *worker) (t *Task, look look) {
 		return nil, lookNot
 	case w.turn == 0: // what was queued when the turn began has been run
 		w.turn = -1
-		if l.poller == w {
-			l.since = l.dog.now()
-			return nil, lookOnce
-		}
-		return nil, lookAll
+		return nil, l.lookLocked(w)
 	case w.turn < 0:
 		w.turn = l.queued
 	}
@@ -189,10 +185,27 @@ func (l *Loop) next(w *worker) (t *Task, look look) {
 type look uint8
 
 const (
-	lookNot look = iota
-	lookOnce
-	lookAll
+	lookNot  look = iota
+	lookOnce      // one batch
+	lookAll       // everything
 )
+
+// lookLocked says how w harvests between two turns. The poller is in no hurry:
+// it harvests until nothing is left before it parks. But turns can be long, and
+// with a batch for each the last of many sockets would wait for many turns, so
+// once in a tick it takes everything too.
+func (l *Loop) lookLocked(w *worker) look {
+	if l.poller != w {
+		return lookAll
+	}
+	now := l.dog.now()
+	sameTick := now == l.since
+	l.since = now
+	if sameTick {
+		return lookOnce
+	}
+	return lookAll
+}
 
 // grantLocked gives w a run permit.
 func (l *Loop) grantLocked(w *worker) {

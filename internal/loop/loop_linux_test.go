@@ -305,3 +305,31 @@ func TestRelievedWorkersEnd(t *testing.T) {
 	exactly(t, &ran, 30, "blocked tasks")
 	eventually(t, "no runners left", func() bool { return goroutines("(*worker).runLoop(") == 0 })
 }
+
+// The poller takes one batch of events between turns, but everything once in a tick: turns can be long. Anybody else
+// takes everything, because nobody comes after him.
+func TestLongTurnsLetAllEventsInOnceInATick(t *testing.T) {
+	l, err := newLoop(new(watchdog), eventBatch) // nobody serves it
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.file.Close()
+	w := newWorker(l)
+	l.poller = w
+	l.since = l.dog.now()
+	for tick := range 3 {
+		for i := range 3 {
+			want := lookOnce
+			if tick > 0 && i == 0 {
+				want = lookAll
+			}
+			if got := l.lookLocked(w); got != want {
+				t.Errorf("tick %d, look %d: %d, want %d", tick, i, got, want)
+			}
+			if got := l.lookLocked(newWorker(l)); got != lookAll {
+				t.Errorf("somebody else: %d, want %d", got, lookAll)
+			}
+		}
+		l.dog.ticks.Add(1)
+	}
+}

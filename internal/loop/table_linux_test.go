@@ -166,7 +166,7 @@ func TestHarvestBetweenTasksLeavesNothing(t *testing.T) {
 		if got := len(w.harvestAll()); got != n {
 			t.Errorf("%d events harvested, want %d", got, n)
 		}
-		if got := w.harvest(0); got != 0 {
+		if got := len(w.harvestBatch()); got != 0 {
 			t.Errorf("%d of %d events left behind", got, n)
 		}
 	}

@@ -34,9 +34,12 @@ func newWorker(l *Loop) *worker {
 	return w
 }
 
+// keptEvents is how much room for events a worker keeps in the pool: 4 KiB.
+const keptEvents = 256
+
 // recycle puts w back. It holds no role any more, so nobody else knows it.
 func (w *worker) recycle() {
-	if cap(w.events) > w.loop.batch {
+	if cap(w.events) > keptEvents {
 		w.events, w.sockets = nil, nil // grown for a rare flood
 	}
 	w.loop, w.clean = nil, false
@@ -64,12 +67,11 @@ func (w *worker) runLoop() {
 // only when it lost the poll role.
 func (l *Loop) pollLoop(w *worker) {
 	defer w.leave()
-	n := 0
+	var events []sys.EpollEvent
 	harvest := func(uintptr) bool {
-		n = w.harvest(0)
-		return n != 0 // 0 is fewer than asked for: only then it may park
+		events = w.harvestBatch()
+		return len(events) != 0 // 0 is fewer than asked for: only then it may park
 	}
-	w.reserve()
 	for {
 		// Nothing but the harvest happens inside Read, which holds the file's
 		// lock: a waiter stuck in there could not be relieved.
@@ -77,7 +79,7 @@ func (l *Loop) pollLoop(w *worker) {
 			panic("loop: epoll descriptor: " + err.Error())
 		}
 		l.depart(w)
-		w.dispatch(w.events[:n])
+		w.dispatch(events)
 		w.run()
 		if !l.arrive(w) {
 			w.clean = true
@@ -131,12 +133,11 @@ func (w *worker) leave() {
 // post tasks.
 func (w *worker) run() {
 	for {
-		t, look := w.loop.next(w)
+		t, how := w.loop.next(w)
 		switch {
-		case look == lookOnce:
-			w.reserve()
-			w.dispatch(w.events[:w.harvest(0)])
-		case look == lookAll:
+		case how == lookOnce:
+			w.dispatch(w.harvestBatch())
+		case how == lookAll:
 			w.dispatch(w.harvestAll())
 		case t == nil:
 			return
@@ -153,24 +154,30 @@ func (w *worker) reserve() {
 	}
 }
 
-// harvest fills w.events from index at and returns how many events came.
-func (w *worker) harvest(at int) int {
-	n, errno := sys.EpollWait(w.loop.epfd, w.events[at:])
+// harvest takes what events there are, as many as into holds.
+func (w *worker) harvest(into []sys.EpollEvent) int {
+	n, errno := sys.EpollWait(w.loop.epfd, into)
 	if errno != 0 {
 		panic("loop: epoll_wait: " + errno.Error())
 	}
 	return n
 }
 
+// harvestBatch takes one batch of events and may leave others behind. That is
+// for the poller, and for one who has just lost that role: whoever has it
+// harvests until nothing is left before it parks.
+func (w *worker) harvestBatch() []sys.EpollEvent {
+	w.reserve()
+	return w.events[:w.harvest(w.events[:w.loop.batch])]
+}
+
 // harvestAll takes every event there is, without parking. It leaves none
 // behind because the poller may be parked: for events that stay in the kernel's
-// list after a full harvest it would not be woken. The poller itself may leave
-// some, and so may one who has just lost that role: whoever has it harvests
-// until nothing is left before it parks.
+// list after a full harvest it would not be woken.
 func (w *worker) harvestAll() []sys.EpollEvent {
 	w.reserve()
 	for at := 0; ; {
-		at += w.harvest(at)
+		at += w.harvest(w.events[at:])
 		if at < len(w.events) {
 			return w.events[:at]
 		}

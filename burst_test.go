@@ -1,0 +1,40 @@
+package netstream_test
+
+import (
+	"io"
+	"testing"
+	"time"
+
+	"github.com/seed-9ac8cf60/netstream"
+)
+
+// A burst is over when its writes are: one that comes after a pause is sent by Begin itself.
+func TestAWriteAfterABurstIsSentAtOnce(t *testing.T) {
+	eachConn(t, func(t *testing.T, c connCase) {
+		s, peer := c.pair(t, nil, nil)
+		go io.Copy(io.Discard, peer)
+		left := 0
+		for range 10 {
+			for range 500 {
+				if _, err := s.BeginWrite([]byte("burst"), 0, 5, func(ar netstream.AsyncResult) { s.EndWrite(ar) }, nil); err != nil {
+					t.Fatal(err)
+				}
+			}
+			eventually(t, "the burst's end", func() bool { n, _ := s.Pending(); return n == 0 })
+			time.Sleep(25 * time.Millisecond) // the pause itself, not a wait for something
+			ar, err := s.BeginWrite([]byte("alone"), 0, 5, nil, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !ar.CompletedSynchronously() {
+				left++
+			}
+			if err := s.EndWrite(ar); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if left > 1 { // one: on a machine that stood still, the loop may have been at work yet
+			t.Errorf("%d of 10 writes were left to the loop", left)
+		}
+	})
+}
