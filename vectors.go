@@ -71,7 +71,7 @@ func (v *vectors) fillFrom(op *operation, most, gather int) (operations int) {
 			return operations
 		}
 	}
-	if bytes > batchBytes { // cut the last one: the rest follows with the next batch
+	if bytes > batchBytes { // cut the last one, nothing is added behind it: the rest follows with the next batch
 		last := &v.slots[v.used-1]
 		*last = (*last)[:len(*last)-(bytes-batchBytes)]
 	}
