@@ -7,8 +7,8 @@ import "time"
 // follows will be sent with it. A burst is on for a moment after the stream's loop has found more than one write
 // queued, and is over when the loop finds one alone.
 
-// burstLasts is in milliseconds. A publisher to 1,000 streams comes back to each after about 1 ms (with a limit of 1 ms
-// W5b of docs/benchmarks.md cost a sixth more); a write after a pause that anybody would notice goes out at once.
+// burstLasts is in milliseconds. It is long beside the 1 ms or so after which a publisher to 1,000 streams comes back to
+// each; a write after a pause that anybody would notice goes out at once.
 const burstLasts = 10
 
 // millis is the time since the process began, in milliseconds and never 0. It starts again after 49 days.

@@ -46,7 +46,7 @@ type transport interface {
 	tryRead(p []byte) (int, error)
 	// tryWrite sends a prefix of the vectors. An empty vector alone is a zero-length send, which can fail.
 	tryWrite(vectors [][]byte) (int, error)
-	// canTryWrite is false where tryWrite never does anything, and true or false for ever.
+	// canTryWrite is false where tryWrite never does anything. It does not change.
 	canTryWrite() bool
 	startRead(turn uint32, p []byte) bool
 	startWrite(turn uint32, vectors [][]byte) bool

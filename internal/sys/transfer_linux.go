@@ -91,10 +91,6 @@ func Sendv(fd int, bufs [][]byte) (n int, errno syscall.Errno) {
 	if len(bufs) == 1 {
 		return Send(fd, bufs[0])
 	}
-	return sendVectors(fd, bufs)
-}
-
-func sendVectors(fd int, bufs [][]byte) (n int, errno syscall.Errno) {
 	vec := vectorPool.Get().(*iovecs)
 	used, total := vec.fill(bufs)
 	if used == 0 {
