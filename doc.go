@@ -14,9 +14,9 @@
 //
 // # Promises
 //
-//  1. Begin never blocks: not for the network, not for another call, not for room, not for a callback. (The
-//     caller's own attempt to send copies at most 64 KiB.) An error of Begin means that nothing was lent and
-//     no callback will run.
+//  1. Begin never blocks: not for the network, not for another call, not for room, not for a callback. The
+//     caller's own attempt moves at most 64 KiB, and a Begin serves nobody else's operations. An error of Begin
+//     means that nothing was lent and no callback will run.
 //  2. Completion means that the kernel has accepted every byte, or the error says how many it has. It does not
 //     mean that the peer has read them.
 //  3. Writes go out in Begin order, whole and never mixed, from any number of goroutines, blocking and begun

@@ -51,7 +51,7 @@ type todo uint8
 const (
 	todoReadCallbacks todo = 1 << iota
 	todoWriteCallbacks
-	todoFlush
+	todoTurn
 	todoCancelRead
 	todoCancelWrite
 	todoMove
@@ -120,7 +120,7 @@ func (s *NetworkStream) do(work todo, t transport, readTurn, writeTurn uint32) {
 			t.post(task)
 		}
 	}
-	post(todoFlush, &s.write.flushTask)
+	post(todoTurn, &s.next.task)
 	post(todoReadCallbacks, &s.read.callbacks.task)
 	post(todoWriteCallbacks, &s.write.callbacks.task)
 	if work&todoMove != 0 {

@@ -29,8 +29,8 @@ func (s *NetworkStream) moveIfParkedLocked() {
 	}
 }
 
-// move replaces the transport and lets both directions, which the caller owns, go on. If the loop cannot be had,
-// the stream stays where it is.
+// move replaces the transport and hands both directions, which the caller owns, to the new one's loop: the caller may be
+// in a Begin. If the loop cannot be had, the stream stays where it is.
 func (s *NetworkStream) move() {
 	old := s.transport.(*portable) // both directions are parked: nobody else replaces it
 	t, err := old.toLoop()
@@ -42,10 +42,12 @@ func (s *NetworkStream) move() {
 	} else {
 		old.stays = err
 	}
-	s.read.parked, s.write.parked = false, false
+	for _, q := range [...]*opQueue{&s.read, &s.write.opQueue} {
+		q.parked, q.busy = false, false
+	}
+	s.wantFlushLocked()
+	s.wantServeLocked()
 	s.unlock()
-	s.resumeWrite(attempt{}) // first: a read that holds an end back waits for whoever owns the writing
-	s.serveReads(attempt{}, nil)
 }
 
 // retireLocked has the old connection closed as soon as nobody is in a call on it.

@@ -53,7 +53,7 @@ func bareStream(c *Config, local, remote net.Addr) *NetworkStream {
 	s.owner.stream = s
 	s.read.callbacks.task.Runner = (*readCallbacks)(s)
 	s.write.callbacks.task.Runner = (*writeCallbacks)(s)
-	s.write.flushTask.Runner = (*flusher)(s)
+	s.next.task.Runner = (*turnRunner)(s)
 	s.write.firstSeq = noSeq
 	return s
 }

@@ -9,6 +9,9 @@ import (
 // NetworkStream.BeginRead. The operation completes as soon as at least one byte is there, the peer's stream
 // ends, or the connection fails. Reads are served in Begin order. The buffer is lent until completion.
 //
+// When nothing is ahead, the caller's goroutine makes the first attempt and takes at most 64 KiB, whatever the size; if
+// that brings something, CompletedSynchronously is true.
+//
 // A size of 0 completes when data, the end or an error is there, and takes nothing.
 //
 // Errors and callbacks are those of [NetworkStream.BeginWrite], with reading for writing; no limit holds for
@@ -33,14 +36,15 @@ func (s *NetworkStream) BeginRead(buffer []byte, offset, size int, callback Asyn
 		s.unlock()
 		return result.finished(true), nil
 	}
+	ahead := !r.idleLocked()
 	r.enqueueLocked(op)
-	if r.busy {
+	if ahead {
 		s.unlock()
 		return result, nil
 	}
 	r.busy = true
 	s.unlock()
-	return result.finished(s.serveReads(attempt{}, op)), nil
+	return result.finished(s.serveReads(attempt{}, op, ownRead)), nil
 }
 
 // EndRead waits until the read that ar stands for has completed and returns the number of bytes read; it mirrors
@@ -100,7 +104,7 @@ func (s *NetworkStream) readBlocking(ctx context.Context, p []byte) (int, error)
 	s.unlock()
 	stop := s.watch(ctx, op, timeout)
 	n, err := t.readThrough(turn, p)
-	s.serveReads(attempt{n > 0 || err != errInterrupted && err != errWouldBlock, n, err}, nil)
+	s.serveReads(attempt{n > 0 || err != errInterrupted && err != errWouldBlock, n, err}, nil, ownRead)
 	done, err := op.waited(stop)
 	return int(done), s.opError("read", err)
 }
@@ -133,7 +137,7 @@ func (s *NetworkStream) readAlone(p []byte) (int, error) {
 		op.seq = seq
 		r.inflight.pushBack(op)
 		s.mu.Unlock()
-		s.serveReads(attempt{}, nil)
+		s.serveReads(attempt{}, nil, ownRead)
 		done, err := op.waited(nil)
 		return int(done), s.opError("read", err)
 	}
@@ -143,11 +147,14 @@ func (s *NetworkStream) readAlone(p []byte) (int, error) {
 		failure = s.readEndLocked(err)
 	}
 	r.cutAll = nil // it came back with data, or an end of its own
-	more := !r.queued.empty() || s.moving
-	r.busy = more
+	moving := s.moving
+	r.busy = moving
+	if !moving && !r.queued.empty() {
+		s.wantServeLocked()
+	}
 	s.unlock()
-	if more {
-		s.serveReads(attempt{}, nil)
+	if moving {
+		s.serveReads(attempt{}, nil, ownRead)
 	}
 	return n, s.opError("read", failure)
 }

@@ -1,19 +1,37 @@
 package netstream
 
-import "io"
+import (
+	"io"
+	"math"
+)
 
-// serveReads serves the queued reads in Begin order until none is left or the connection has nothing more now.
-// The caller owns the direction. It reports whether own was finished by it.
-func (s *NetworkStream) serveReads(last attempt, own *operation) (finished bool) {
+// ownRead is the budget of a call that serves its own read: what follows is left to the loop.
+const ownRead = 1
+
+// attemptCost is the least that an attempt to read counts for: also those that bring little, or an end, take time.
+const attemptCost = 16 << 10
+
+// serveReads serves the queued reads in Begin order until none is left, the connection has nothing more now, or about
+// budget bytes have been read; the rest is for the next turn. The caller owns the direction. It reports whether own was
+// finished by it.
+func (s *NetworkStream) serveReads(last attempt, own *operation, budget int) (finished bool) {
+	limit := math.MaxInt
+	if own != nil { // in a Begin, whose caller does not wait
+		limit = directBytes
+	}
 	for {
-		op, t, ended := s.nextRead(last, own)
+		if last.made {
+			budget -= max(last.n, attemptCost)
+		}
+		op, t, ended := s.nextRead(last, own, budget)
 		if ended { // own may live another life from here on
 			finished, own = true, nil
 		}
 		if op == nil {
 			return finished
 		}
-		n, err := t.tryRead(op.buffer[0])
+		p := op.buffer[0]
+		n, err := t.tryRead(p[:min(len(p), limit)])
 		last = attempt{true, n, err}
 		if err == errWouldBlock {
 			last = attempt{}
@@ -27,7 +45,7 @@ func (s *NetworkStream) serveReads(last attempt, own *operation) (finished bool)
 
 // nextRead accounts for the last attempt and returns the read to serve next, or nil after giving the direction
 // up. ended reports whether own was finished by the last attempt.
-func (s *NetworkStream) nextRead(last attempt, own *operation) (op *operation, t transport, ended bool) {
+func (s *NetworkStream) nextRead(last attempt, own *operation, budget int) (op *operation, t transport, ended bool) {
 	r := &s.read
 	held := last.made && last.err == io.EOF && s.mustHoldEOF()
 	s.mu.Lock()
@@ -49,6 +67,10 @@ func (s *NetworkStream) nextRead(last attempt, own *operation) (op *operation, t
 		s.parkLocked(r)
 	case r.inflight.empty() && r.queued.empty():
 		r.busy = false
+	case budget <= 0: // the others get their turn
+		r.unclaimLocked(0)
+		r.busy = false
+		s.wantServeLocked()
 	default:
 		if r.inflight.empty() {
 			r.claimLocked(1)
@@ -121,5 +143,5 @@ func (s *NetworkStream) awaitData(t transport, op *operation) bool {
 
 // readReturned is the transport's one call after startRead.
 func (s *NetworkStream) readReturned(n int, err error) {
-	s.serveReads(attempt{n > 0 || err != errInterrupted, n, err}, nil)
+	s.serveReads(attempt{n > 0 || err != errInterrupted, n, err}, nil, turnBytes)
 }

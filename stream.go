@@ -41,6 +41,7 @@ type NetworkStream struct {
 	todo      todo      // what is left to do when mu is given up, see gate.go
 	canMove   bool      // EngineAuto: still portable, may move to the loop
 	moving    bool      // both directions are being parked for the move
+	next      nextTurn  // what the stream's loop is to go on with
 	transport transport // replaced once, by the owner of both directions, when the stream moves to the loop
 	retired   *portable // the transport the stream has moved away from, as long as somebody is in a call on it
 

@@ -6,24 +6,20 @@ import (
 	"math"
 	"sync/atomic"
 	"time"
-
-	"github.com/seed-9ac8cf60/netstream/internal/loop"
 )
 
 const (
 	// directBytes is the most that Begin's own attempt hands to the kernel: one send of 4 MiB takes almost 1 ms
 	// inline and holds a P all that time.
 	directBytes = 64 << 10
-	// batchBytes bounds one vectored send, turnBytes what one stream sends before others of its loop get a turn.
+	// batchBytes bounds one vectored send.
 	batchBytes = 512 << 10
-	turnBytes  = 2 << 20
 )
 
 // writeQueue is the writing direction: the queue, its limits, and what has become of the byte stream. Guarded by
 // the stream's mu, but for what says otherwise.
 type writeQueue struct {
 	opQueue
-	flushTask loop.Task
 
 	// room holds blocking writes that wait for room, and the probes of WaitRoom, first come first served.
 	room       opList
@@ -53,45 +49,15 @@ type writeQueue struct {
 	stamp    time.Duration // the time for what is queued until the owner looks again; 0: not read yet
 	failed   error         // first failure of a begun write, for Drain
 
-	soft        bool // torn by a blocking Write: the next blocking Write ends that state
-	finAsked    bool // CloseWrite was called: no more writes, FIN behind the queue
-	finSent     bool
-	flushPosted bool // flushTask is queued, or will be by unlock
+	soft     bool // torn by a blocking Write: the next blocking Write ends that state
+	finAsked bool // CloseWrite was called: no more writes, FIN behind the queue
+	finSent  bool
 
 	// burst is when the loop last found more than one write queued, 0 if the last time it found fewer; see burst.go.
 	burst uint32
 }
 
 const noSeq = math.MaxUint64
-
-// flusher is a stream as the task that sends what is queued.
-type flusher NetworkStream
-
-// Run implements loop.Runner.
-func (f *flusher) Run() {
-	s := (*NetworkStream)(f)
-	s.mu.Lock()
-	w := &s.write
-	w.flushPosted = false
-	if w.busy {
-		s.mu.Unlock()
-		return
-	}
-	w.busy = true
-	w.noteBurstLocked()
-	s.mu.Unlock()
-	s.flush(true)
-}
-
-// wantFlushLocked has the next unlock hand the queue to the stream's loop, if nobody works on it.
-func (s *NetworkStream) wantFlushLocked() {
-	w := &s.write
-	if w.busy || w.flushPosted {
-		return
-	}
-	w.flushPosted = true
-	s.todo |= todoFlush
-}
 
 // helpFlush lets a goroutine that is about to wait send what is queued, if nobody is sending.
 func (s *NetworkStream) helpFlush() {

@@ -1,0 +1,71 @@
+package netstream
+
+import "github.com/seed-9ac8cf60/netstream/internal/loop"
+
+// A turn is a bounded piece of work on one direction: the stream's loop then serves others before it comes back. Begin
+// and the blocking calls make the attempt that is theirs and leave what others have queued to the next turn, so that
+// nobody pays for other people's operations on his own stack (promise 1).
+
+// turnBytes is how much one turn moves.
+const turnBytes = 2 << 20
+
+// nextTurn is what waits for a turn of the stream's loop. Guarded by the stream's mu.
+type nextTurn struct {
+	task   loop.Task // runs the turn
+	posted bool      // task is queued, or will be by unlock
+	flush  bool      // writes are queued and nobody works on them
+	serve  bool      // so it is with reads
+}
+
+// wantFlushLocked has the next unlock hand the queued writes to the stream's loop, if nobody works on them.
+func (s *NetworkStream) wantFlushLocked() {
+	if !s.write.busy {
+		s.next.flush = true
+		s.postTurnLocked()
+	}
+}
+
+// wantServeLocked does the same for the queued reads.
+func (s *NetworkStream) wantServeLocked() {
+	if !s.read.busy {
+		s.next.serve = true
+		s.postTurnLocked()
+	}
+}
+
+func (s *NetworkStream) postTurnLocked() {
+	if !s.next.posted {
+		s.next.posted = true
+		s.todo |= todoTurn
+	}
+}
+
+// turnRunner is a stream as the task that takes its turn on the loop.
+type turnRunner NetworkStream
+
+// Run implements loop.Runner.
+func (t *turnRunner) Run() {
+	s := (*NetworkStream)(t)
+	s.mu.Lock()
+	s.next.posted = false
+	flush := s.next.flush && !s.write.busy
+	s.next.flush = false
+	if flush {
+		s.write.busy = true
+		s.write.noteBurstLocked()
+	}
+	s.mu.Unlock()
+	if flush {
+		s.flush(true)
+	}
+	s.mu.Lock()
+	serve := s.next.serve && !s.read.busy
+	s.next.serve = false
+	if serve {
+		s.read.busy = true
+	}
+	s.mu.Unlock()
+	if serve {
+		s.serveReads(attempt{}, nil, turnBytes)
+	}
+}
