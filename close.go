@@ -62,14 +62,19 @@ func (s *NetworkStream) startClose(cause error, resetIfLost bool) {
 // closeSocket closes the connection under the stream, which stays open.
 func (s *NetworkStream) closeSocket() {
 	s.mu.Lock()
-	if !s.closed && !s.socketClosed {
-		s.socketClosed = true
-		e := s.endLocked()
-		e.socketErr = disposedError("Socket", nil)
-		s.abortLocked(e.socketErr)
-	}
+	s.closeSocketLocked(nil)
 	s.unlock()
 	s.awaitReleased()
+}
+
+func (s *NetworkStream) closeSocketLocked(cause error) {
+	if s.closed || s.socketClosed {
+		return
+	}
+	s.socketClosed = true
+	e := s.endLocked()
+	e.socketErr = disposedError("Socket", cause)
+	s.abortLocked(e.socketErr)
 }
 
 // abortLocked asks everything under way to stop.

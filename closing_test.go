@@ -239,20 +239,76 @@ func TestSocketShutdown_Send(t *testing.T) {
 	})
 }
 
-func TestSocketShutdown_SendCutsWhatIsPending(t *testing.T) {
+// A Shutdown that cuts a message resets the connection: an end behind half a message would make it look whole.
+func TestPromise16_ShutdownThatCutsAMessageResets(t *testing.T) {
+	eachConn(t, func(t *testing.T, c connCase) {
+		for _, how := range []netstream.ShutdownHow{netstream.ShutdownSend, netstream.ShutdownBoth} {
+			a, b := c.pair(t, nil, nil)
+			small(t, a, b)
+			_, _, cut := plug(t, a)
+			_, behind := begin(t, a, []byte("behind"))
+			_, reading := beginRead(t, a, 1)
+			wantFailure(t, "Shutdown", a.Socket().Shutdown(how), 0, true, netstream.CodeShutdown)
+			err := within(t, "the write on its way", cut)
+			wantFailure(t, "the write on its way", err, int64(a.Stats().BytesWritten), true, netstream.CodeShutdown)
+			wantFailure(t, "the write behind", within(t, "the write behind", behind), 0, false, netstream.CodeShutdown)
+			wantAborted(t, "the pending read", within(t, "the pending read", reading).err, "Socket")
+			wantIdle(t, a)
+			o := within(t, "the peer reads to the end", goRead(b))
+			if len(o.data) >= plugSize {
+				t.Fatalf("the peer got %d bytes, all of them", len(o.data))
+			}
+			if o.err == nil {
+				o.err = io.EOF // ReadAll says nothing about a clean end
+			}
+			wantEndAfterCut(t, c, o.err)
+		}
+	})
+}
+
+// What was cut before Shutdown, by a deadline say, is cut all the same.
+func TestPromise16_ShutdownOfATornStreamResets(t *testing.T) {
 	eachConn(t, func(t *testing.T, c connCase) {
 		a, b := c.pair(t, nil, nil)
 		small(t, a, b)
 		_, _, cut := plug(t, a)
-		_, behind := begin(t, a, []byte("behind"))
-		if err := a.Socket().Shutdown(netstream.ShutdownSend); err != nil {
-			t.Fatal(err)
+		cutNow(t, a)
+		within(t, "the write on its way", cut)
+		wantFailure(t, "Shutdown", a.Socket().Shutdown(netstream.ShutdownSend), 0, true, errPast)
+		o := within(t, "the peer reads to the end", goRead(b))
+		if o.err == nil {
+			o.err = io.EOF
 		}
-		err := within(t, "the write on its way", cut)
-		wantFailure(t, "the write on its way", err, int64(a.Stats().BytesWritten), true, netstream.CodeShutdown)
-		wantFailure(t, "the write behind", within(t, "the write behind", behind), 0, false, netstream.CodeShutdown)
-		wantIdle(t, a)
+		wantEndAfterCut(t, c, o.err)
 	})
+}
+
+// Whole messages are followed by a clean end; those of which nothing is out are not sent. Only a Pipe fills up exactly
+// where a message ends.
+func TestSocketShutdown_SendEndsBehindWholeMessages(t *testing.T) {
+	a, b := netstream.Pipe(nil)
+	defer a.Close()
+	defer b.Close()
+	const size = 32 << 10 // two fill the pipe
+	_, first := begin(t, a, patterned(1, size))
+	_, second := begin(t, a, patterned(2, size))
+	_, third := begin(t, a, patterned(3, size))
+	_, fourth := begin(t, a, patterned(4, size))
+	must(t, within(t, "the first write", first))
+	must(t, within(t, "the second write", second))
+	eventually(t, "the third write waits", a.WriteWaits)
+	must(t, a.Socket().Shutdown(netstream.ShutdownSend))
+	wantFailure(t, "the third write", within(t, "the third write", third), 0, false, netstream.CodeShutdown)
+	wantFailure(t, "the fourth write", within(t, "the fourth write", fourth), 0, false, netstream.CodeShutdown)
+	o := within(t, "the peer reads to the end", goRead(b))
+	must(t, o.err)
+	sameBytes(t, o.data, append(patterned(1, size), patterned(2, size)...))
+	if a.Socket().Connected() {
+		t.Error("still connected")
+	}
+	_, err := b.Write([]byte("back"))
+	must(t, err)
+	readExactly(t, a, []byte("back"))
 }
 
 func TestSocketShutdown_Receive(t *testing.T) {

@@ -45,8 +45,12 @@ func TestContractShutdown(t *testing.T) {
 			s, _ := c.pair(t, nil, nil)
 			stuck := rowStuck(t, s, nil)
 			queued := rowBegin(t, s, "queued")
-			rowOK(t, s.Socket().Shutdown(netstream.ShutdownSend))
-			err := s.EndWrite(stuck)
+			err := s.Socket().Shutdown(netstream.ShutdownSend)
+			rowCode(netstream.CodeShutdown)(t, err)
+			if e := rowIO(t, err); e != nil && !e.Torn {
+				t.Errorf("Shutdown does not say that a message was cut: %v", err)
+			}
+			err = s.EndWrite(stuck)
 			rowCode(netstream.CodeShutdown)(t, err)
 			if e := rowIO(t, err); e != nil && (e.N <= 0 || e.N >= int64(len(rowBytes))) {
 				t.Errorf("N %d", e.N)

@@ -1,10 +1,12 @@
 package netstream
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net"
 	"syscall"
+	"time"
 )
 
 // Socket is the connection below a stream; it mirrors System.Net.Sockets.Socket as far as a NetworkStream's user
@@ -38,6 +40,11 @@ func (k *Socket) Close() error {
 // Shutdown shuts down a half, or both, at once. Writes that are pending or begun later fail with SocketError
 // Shutdown (10058); reads get what is there and then the end. To send what is queued first, use the stream's
 // CloseWrite.
+//
+// The end that ShutdownSend sends must not make half a message look whole (promise 16). When it cuts a write in the
+// middle, or one was cut before, the connection is reset instead and closed as by Close, and the error is an [*IOError]
+// with Torn set. (.NET sends the end behind the half message.) It waits for the system call in progress; on a foreign
+// connection whose Write does not obey deadlines it gives up after a second, with a timeout.
 func (k *Socket) Shutdown(how ShutdownHow) error {
 	if how < ShutdownReceive || how > ShutdownBoth {
 		return &ArgumentOutOfRangeError{ParamName: "how", ActualValue: how}
@@ -47,7 +54,7 @@ func (k *Socket) Shutdown(how ShutdownHow) error {
 		if how != ShutdownReceive {
 			err = k.stream.shutdownSend(t)
 		}
-		if how != ShutdownSend {
+		if how != ShutdownSend && !k.stream.isClosed() {
 			k.stream.noteShutRead()
 			err = errors.Join(err, t.closeRead())
 		}
@@ -55,15 +62,33 @@ func (k *Socket) Shutdown(how ShutdownHow) error {
 	})
 }
 
-// shutdownSend ends the writing half at once: what is pending is cut.
+// shutdownPatience is how long Shutdown waits for a write that was asked back.
+const shutdownPatience = time.Second
+
+// shutdownSend ends the writing half at once: what is pending is cut. Only then it is known whether an end may follow.
 func (s *NetworkStream) shutdownSend(t transport) error {
 	if !t.canCloseWrite() {
 		return errors.ErrUnsupported
 	}
 	s.mu.Lock()
-	s.write.finAsked, s.write.finSent = true, true
+	s.write.finAsked, s.write.finSent = true, true // nobody else sends the end
 	s.cutAllLocked(&s.write.opQueue, shutdownError())
 	s.unlock()
+	ctx, cancel := context.WithTimeout(context.Background(), shutdownPatience)
+	defer cancel()
+	_ = s.Drain(ctx) // the writes have told how they ended
+	s.mu.Lock()
+	torn, stuck := s.write.torn, ctx.Err() != nil && s.write.firstSeq != noSeq
+	if torn != nil {
+		s.closeSocketLocked(torn)
+	}
+	s.unlock()
+	switch {
+	case torn != nil:
+		return torn
+	case stuck:
+		return deadlineError()
+	}
 	return t.closeWrite()
 }
 
@@ -173,10 +198,14 @@ func (k *Socket) do(op string, f func(transport) error) error {
 		return s.opError(op, &IOError{Err: err})
 	}
 	defer s.leave()
-	if err := f(t); err != nil {
-		return s.opError(op, &IOError{Err: classify(err)})
+	err = f(t)
+	switch e := err.(type) {
+	case nil:
+		return nil
+	case *IOError:
+		return s.opError(op, e)
 	}
-	return nil
+	return s.opError(op, &IOError{Err: classify(err)})
 }
 
 func boolInt(b bool) int {
