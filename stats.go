@@ -9,10 +9,12 @@ type Stats struct {
 	ReadOps       uint64        // reads started, blocking and begun
 	WriteOps      uint64        // writes started, blocking and begun
 	Dropped       uint64        // writes that OverflowDropOldest took away
+	FailedWrites  uint64        // begun writes that failed, ended or not; those cancelled or dropped are not among them
 	PendingBytes  int64         // of writes begun whose callback has not started
 	PendingWrites int           // their number
 	OldestPending time.Duration // age of the oldest write that the kernel has not accepted yet; 0: none
 	Streams       int           // how many streams were counted: 1, or the group's open ones
+	WriteErr      error         // what WriteErr says; of a group, that of some stream whose writing has failed
 }
 
 // counters are the sums behind Stats; guarded by the stream's mu.
@@ -33,6 +35,9 @@ func (s *NetworkStream) Stats() Stats {
 	writes, bytes := s.write.pendingLocked()
 	st.PendingWrites, st.PendingBytes = int(writes), bytes
 	st.OldestPending = s.oldestPendingLocked()
+	if f := s.write.failures; f != nil {
+		st.FailedWrites, st.WriteErr = f.count, s.opError("write", f.lost)
+	}
 	return st
 }
 
@@ -59,4 +64,8 @@ func (st *Stats) add(other Stats) {
 	st.PendingWrites += other.PendingWrites
 	st.OldestPending = max(st.OldestPending, other.OldestPending)
 	st.Streams += other.Streams
+	st.FailedWrites += other.FailedWrites
+	if st.WriteErr == nil {
+		st.WriteErr = other.WriteErr
+	}
 }

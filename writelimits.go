@@ -282,7 +282,7 @@ func (s *NetworkStream) serveDrainsLocked() {
 		next := op.next
 		if first >= op.seq {
 			w.drains.remove(op)
-			s.finishLocked(&w.opQueue, op, w.failed)
+			s.finishLocked(&w.opQueue, op, w.firstFailureLocked())
 		}
 		op = next
 	}

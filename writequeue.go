@@ -42,12 +42,12 @@ type writeQueue struct {
 	// pipelines is coalesced and one who asks and waits never pays for a hand-over.
 	bare atomic.Uint64
 
-	torn     *IOError      // with Torn: part of a message is out and the rest never will be
-	drains   opList        // Drain calls; seq is what they wait for
-	firstSeq uint64        // of the first operation in flight, as of the owner's last look; noSeq: none
-	oldest   time.Duration // when that one was begun
-	stamp    time.Duration // the time for what is queued until the owner looks again; 0: not read yet
-	failed   error         // first failure of a begun write, for Drain
+	torn     *IOError       // with Torn: part of a message is out and the rest never will be
+	drains   opList         // Drain calls; seq is what they wait for
+	firstSeq uint64         // of the first operation in flight, as of the owner's last look; noSeq: none
+	oldest   time.Duration  // when that one was begun
+	stamp    time.Duration  // the time for what is queued until the owner looks again; 0: not read yet
+	failures *writeFailures // nil as long as no begun write has failed
 
 	soft     bool // torn by a blocking Write: the next blocking Write ends that state
 	finAsked bool // CloseWrite was called: no more writes, FIN behind the queue
@@ -336,8 +336,8 @@ func (s *NetworkStream) failHeadsLocked() {
 
 // failWriteLocked ends op with a failure that is shared with others.
 func (s *NetworkStream) failWriteLocked(op *operation, failure error) {
-	if !op.blocking && s.write.failed == nil {
-		s.write.failed = failure
+	if !op.blocking {
+		s.write.noteFailureLocked(failure)
 	}
 	if s.closed || s.closing && !errors.Is(failure, context.Canceled) { // what was cancelled is not lost
 		s.endLocked().lost += op.size - op.done

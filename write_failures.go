@@ -1,0 +1,46 @@
+package netstream
+
+// writeFailures is what is known of the begun writes that have failed. Guarded by the stream's mu.
+type writeFailures struct {
+	first error  // of all, for Drain
+	lost  error  // of those that nobody has taken back
+	count uint64 // of the latter
+}
+
+// noteFailureLocked remembers how a begun write failed: its caller may never ask.
+func (w *writeQueue) noteFailureLocked(failure error) {
+	if w.failures == nil {
+		w.failures = new(writeFailures)
+	}
+	f := w.failures
+	if f.first == nil {
+		f.first = failure
+	}
+	if e, ok := failure.(*IOError); ok && (e.Err == errCanceled || e.Err == ErrDropped) {
+		return
+	}
+	f.count++
+	if f.lost == nil {
+		f.lost = failure
+	}
+}
+
+func (w *writeQueue) firstFailureLocked() error {
+	if w.failures == nil {
+		return nil
+	}
+	return w.failures.first
+}
+
+// WriteErr returns how the first of the begun writes failed that did fail, as its EndWrite does; nil as long as all went
+// well. It is for those who begin writes without ending them: no Begin reports a connection that is broken, and Err is nil
+// until the stream is closed. Writes that Cancel took back or OverflowDropOldest dropped do not count. It may be called
+// from any goroutine at any time, after Close too; Stats has it with the number of failed writes.
+func (s *NetworkStream) WriteErr() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.write.failures == nil {
+		return nil
+	}
+	return s.opError("write", s.write.failures.lost)
+}
