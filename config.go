@@ -92,10 +92,11 @@ type Config struct {
 	LeaveOpen bool
 
 	// MaxPendingBytes bounds the bytes of begun writes whose callback has not started (or which have not
-	// completed, when they have none). Zero: 64 MiB. -1: no limit.
+	// completed, when they have none). Zero: 64 MiB. -1: no limit but the highest there is, 512 GiB.
 	MaxPendingBytes int64
 
-	// MaxPendingWrites bounds the number of such writes. Zero: 65,536. -1: no limit.
+	// MaxPendingWrites bounds the number of such writes. Zero: 65,536. -1: no limit but the highest there is,
+	// 8,388,608.
 	MaxPendingWrites int
 
 	// Overflow is what Begin does at a limit. Zero: it fails with ErrQueueFull.
@@ -131,7 +132,16 @@ func (c *Config) withDefaults() (*Config, error) {
 	if out.MaxPendingWrites == 0 {
 		out.MaxPendingWrites = DefaultMaxPendingWrites
 	}
-	return &out, out.check()
+	if err := out.check(); err != nil {
+		return nil, err
+	}
+	if out.MaxPendingBytes < 0 || out.MaxPendingBytes > mostBytes {
+		out.MaxPendingBytes = mostBytes
+	}
+	if out.MaxPendingWrites < 0 || out.MaxPendingWrites > mostWrites {
+		out.MaxPendingWrites = mostWrites
+	}
+	return &out, nil
 }
 
 func (c *Config) check() error {

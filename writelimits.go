@@ -14,19 +14,26 @@ func (c *Config) admits(writes, bytes, size int64) bool {
 	if writes == 0 {
 		return true
 	}
-	if c.MaxPendingWrites >= 0 && writes >= int64(c.MaxPendingWrites) {
-		return false
-	}
-	return c.MaxPendingBytes < 0 || bytes+size <= c.MaxPendingBytes
+	return writes < int64(c.MaxPendingWrites) && bytes+min(size, maxCounted) <= c.MaxPendingBytes
 }
 
-// load is one write and its bytes in one word, writes<<40 | bytes, so that one atomic addition counts both. Sums wrap
-// around; a difference is right as long as less than 16 million writes and 1 TiB are pending.
+// load is one write and its bytes in one word, so that one atomic addition counts both:
+//
+//	bit 63......40 39.......0
+//	    writes     bytes
+//
+// Sums wrap around. A difference is right because what is pending always fits: a limit is at most mostBytes and
+// mostWrites, and at most one write beyond it is let in, which counts for at most maxCounted.
 type load uint64
 
-const loadBytes = 40
+const (
+	loadBytes  = 40
+	mostBytes  = 1 << (loadBytes - 1)
+	mostWrites = 1 << (64 - loadBytes - 1)
+	maxCounted = 1 << (loadBytes - 2)
+)
 
-func loadOf(size int64) load { return 1<<loadBytes + load(size) }
+func loadOf(size int64) load { return 1<<loadBytes + load(min(size, maxCounted)) }
 
 // pendingLocked returns the writes that count against the limits, and their bytes.
 func (w *writeQueue) pendingLocked() (writes, bytes int64) {
@@ -238,7 +245,8 @@ func (s *NetworkStream) WaitRoom(ctx context.Context, bytes int64) error {
 }
 
 // Pending returns the writes that were begun and whose callback has not started (or which have not completed,
-// when they have none), and their bytes. It may be called from any goroutine at any time.
+// when they have none), and their bytes, of which one write counts for 256 GiB at most. It may be called from any
+// goroutine at any time.
 func (s *NetworkStream) Pending() (writes int, bytes int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
