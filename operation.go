@@ -65,7 +65,7 @@ type operation struct {
 	cut      *SocketError   // if asked: why it has to stop although its bytes may be on their way
 	vectors  *[][]byte      // if vectored: what was lent; the array stays with the operation for the next one
 	accepted *NetworkStream // of an accept or connect
-	wake     chan struct{}  // made by the one waiter before it sets opWaiting, closed by the completion
+	wake     *wakeup        // taken by the one waiter before it sets opWaiting, signalled by the completion
 	handle   atomic.Pointer[ManualResetEvent]
 }
 
@@ -250,7 +250,7 @@ func (op *operation) complete() {
 		panic("netstream: operation completed twice")
 	}
 	if w&opWaiting != 0 {
-		close(op.wake)
+		op.wake.signal()
 	}
 	if w&opPinned != 0 {
 		if h := op.handle.Load(); h != nil {
@@ -262,17 +262,16 @@ func (op *operation) complete() {
 func (op *operation) completed() bool { return op.word.Load()&opCompleted != 0 }
 
 // wait returns when the operation has completed. Only one goroutine may wait: the End that claimed the
-// operation or the blocking call that owns it. The channel is made for each wait, because a pooled one would
-// tie a testing/synctest bubble to the rest of the program.
+// operation or the blocking call that owns it.
 func (op *operation) wait() {
 	if op.completed() {
 		return
 	}
-	op.wake = make(chan struct{})
-	if op.word.Or(opWaiting)&opCompleted != 0 {
-		return
+	op.wake = takeWakeup()
+	if op.word.Or(opWaiting)&opCompleted == 0 {
+		op.wake.await()
 	}
-	<-op.wake
+	op.wake.giveBack()
 }
 
 // endAlone is claimEnd for a completed operation that nobody else holds: one step ends it and its life. It returns
