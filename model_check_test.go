@@ -301,7 +301,11 @@ func checkGroup(runs []*run) (faults []string) {
 		st.Streams = 0
 		sum.add(st)
 	}
-	if st := g.Stats(); st != sum {
+	st := g.Stats()
+	if (st.WriteErr == nil) == (sum.WriteErr == nil) {
+		st.WriteErr = sum.WriteErr // that of any stream will do
+	}
+	if st != sum {
 		faults = append(faults, fmt.Sprintf("the group's sums are %+v, its streams' %+v", st, sum))
 	}
 	return faults

@@ -222,8 +222,11 @@ func (p program) execute() []string {
 	runs := p.prepare()
 	faulties := make([]*faulty, len(runs))
 	for i, r := range runs {
-		c := r.p.config
-		r.s = bareStream(&c, pipeAddr("a"), pipeAddr("b"))
+		c, err := r.p.config.withDefaults()
+		if err != nil {
+			panic(err)
+		}
+		r.s = bareStream(c, pipeAddr("a"), pipeAddr("b"))
 		if err := c.Group.join(r.s); err != nil {
 			r.faultf("joining: %v", err)
 		}

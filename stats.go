@@ -36,7 +36,7 @@ func (s *NetworkStream) Stats() Stats {
 	st.PendingWrites, st.PendingBytes = int(writes), bytes
 	st.OldestPending = s.oldestPendingLocked()
 	if f := s.write.failures; f != nil {
-		st.FailedWrites, st.WriteErr = f.count, s.opError("write", f.lost)
+		st.FailedWrites, st.WriteErr = f.count, f.lost
 	}
 	return st
 }

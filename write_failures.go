@@ -3,12 +3,13 @@ package netstream
 // writeFailures is what is known of the begun writes that have failed. Guarded by the stream's mu.
 type writeFailures struct {
 	first error  // of all, for Drain
-	lost  error  // of those that nobody has taken back
+	lost  error  // of those that nobody has taken back, as WriteErr returns it
 	count uint64 // of the latter
 }
 
 // noteFailureLocked remembers how a begun write failed: its caller may never ask.
-func (w *writeQueue) noteFailureLocked(failure error) {
+func (s *NetworkStream) noteFailureLocked(failure error) {
+	w := &s.write
 	if w.failures == nil {
 		w.failures = new(writeFailures)
 	}
@@ -21,7 +22,7 @@ func (w *writeQueue) noteFailureLocked(failure error) {
 	}
 	f.count++
 	if f.lost == nil {
-		f.lost = failure
+		f.lost = s.opError("write", failure)
 	}
 }
 
@@ -42,5 +43,5 @@ func (s *NetworkStream) WriteErr() error {
 	if s.write.failures == nil {
 		return nil
 	}
-	return s.opError("write", s.write.failures.lost)
+	return s.write.failures.lost
 }

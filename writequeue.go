@@ -337,7 +337,7 @@ func (s *NetworkStream) failHeadsLocked() {
 // failWriteLocked ends op with a failure that is shared with others.
 func (s *NetworkStream) failWriteLocked(op *operation, failure error) {
 	if !op.blocking {
-		s.write.noteFailureLocked(failure)
+		s.noteFailureLocked(failure)
 	}
 	if s.closed || s.closing && !errors.Is(failure, context.Canceled) { // what was cancelled is not lost
 		s.endLocked().lost += op.size - op.done
