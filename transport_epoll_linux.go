@@ -44,6 +44,7 @@ func newEpoll(s *NetworkStream, fd int, tcp bool, why reason) (*epoll, error) {
 	if err != nil {
 		return nil, err
 	}
+	_ = sys.SetNonblock(fd) // for sendfile and lingering; receives and sends do not rely on it
 	t := &epoll{stream: s, socket: socket, tcp: tcp, why: why}
 	// The loop knows the stream only while something waits, so one that is forgotten open can be collected.
 	runtime.AddCleanup(s, func(socket *loop.Socket) {
@@ -255,7 +256,8 @@ func (t *epoll) closeOrderly() {
 		sys.Close(fd)
 		return
 	}
-	f := os.NewFile(uintptr(fd), "socket") // non-blocking, so its reads wait in the runtime's poller
+	_ = sys.SetNonblock(fd) // os.NewFile looks at the mode: only then can the file wait in the runtime's poller
+	f := os.NewFile(uintptr(fd), "socket")
 	startLinger(f, func() bool {
 		n, errno := sys.Unacked(fd)
 		return n == 0 || errno != 0
