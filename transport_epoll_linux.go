@@ -117,8 +117,8 @@ func (t *epoll) tryRead(p []byte) (int, error) {
 		return 0, errWouldBlock
 	}
 	n, errno := receive(t.fd(), p)
-	// A short read means drained on TCP only, and only until urgent data was seen: a read stops at its mark.
-	if errno == syscall.EAGAIN || n > 0 && n < len(p) && t.tcp && !t.socket.Urgent() {
+	// A short read means drained on TCP only, and not on every socket.
+	if errno == syscall.EAGAIN || n > 0 && n < len(p) && t.tcp && !t.socket.MustDrain() {
 		t.socket.ClearRead(tick)
 	}
 	return received(n, errno)
