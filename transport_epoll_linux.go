@@ -36,11 +36,7 @@ var reasons = [...]string{
 
 // newEpoll puts the descriptor fd, which it then owns, on a loop.
 func newEpoll(s *NetworkStream, fd int, tcp bool, why reason) (*epoll, error) {
-	l, err := loop.Pick()
-	if err != nil {
-		return nil, err
-	}
-	socket, err := l.Add(fd)
+	socket, err := loop.Pick().Add(fd)
 	if err != nil {
 		return nil, err
 	}

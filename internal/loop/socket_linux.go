@@ -279,21 +279,28 @@ func (s *Socket) Remove() bool {
 	// The kernel first: once the slot is free its next owner must not get
 	// events of this descriptor (they would carry the old generation, but
 	// there is no need to rely on it).
-	_ = sys.EpollDel(s.loop.epfd, s.fd) // an fd that is not there any more is what was wanted
+	_ = sys.EpollDel(s.loop.epoll.fd, s.fd) // an fd that is not there any more is what was wanted
 	s.loop.table.remove(s)
+	s.loop.exit()
 	return true
 }
 
 // Add registers fd, which must be a non-blocking socket that is connected,
 // connecting or listening (an unconnected one reports a hangup at once). It
-// starts out presumed readable and writable: the first call finds out.
+// starts out presumed readable and writable: the first call finds out. A loop
+// that has ended starts again, which may fail for want of descriptors; the next
+// Add tries again.
 func (l *Loop) Add(fd int) (*Socket, error) {
+	if err := l.enter(); err != nil {
+		return nil, err
+	}
 	s := &Socket{loop: l, fd: fd}
 	s.state.Store(bitReadable | bitWritable)
 	l.table.add(s)
 	data := uint64(s.gen)<<32 | uint64(s.slot)
-	if errno := sys.EpollAdd(l.epfd, fd, interest, data); errno != 0 {
+	if errno := sys.EpollAdd(l.epoll.fd, fd, interest, data); errno != 0 {
 		l.table.remove(s)
+		l.exit()
 		return nil, os.NewSyscallError("epoll_ctl", errno)
 	}
 	return s, nil
