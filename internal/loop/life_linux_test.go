@@ -81,8 +81,8 @@ func TestLoopsEndWithTheLastSocketAndStartAgain(t *testing.T) {
 func TestTasksOfALoopWithoutSockets(t *testing.T) {
 	l := testLoop(t, 16)
 	var wg sync.WaitGroup
-	wg.Add(640)
-	for range 640 {
+	wg.Add(10 * maxTurn)
+	for range 10 * maxTurn {
 		post(l, wg.Done)
 	}
 	waitGroup(t, &wg, "tasks")

@@ -24,6 +24,11 @@ type Task struct {
 // and 16 took more (docs/benchmarks.md).
 const eventBatch = 64
 
+// maxTurn is the most tasks that one goroutine runs between two harvests: 2,000
+// flushes are 8 ms, more than the watchdog's patience, and sockets that become
+// ready meanwhile would wait for all of them.
+const maxTurn = 64
+
 // A Loop is an epoll descriptor, a queue of tasks, and the goroutines that
 // serve them. It has the descriptor and a poller only while sockets are
 // registered, and a moment longer; tasks run without.
@@ -125,8 +130,8 @@ func (l *Loop) next(w *worker) (t *Task, how look) {
 	case w.turn == 0 && l.epoll != nil: // the turn is over
 		w.turn, w.epoll = -1, l.epoll
 		return nil, l.lookLocked(w)
-	case w.turn <= 0:
-		w.turn = l.queued
+	case w.turn <= 0: // what is queued now is the next turn
+		w.turn = min(l.queued, maxTurn)
 	}
 	w.turn--
 	t = l.head
@@ -148,9 +153,9 @@ const (
 )
 
 // lookLocked says how w harvests between two turns. The poller is in no hurry:
-// it harvests until nothing is left before it parks. But turns can be long, and
-// with a batch for each the last of many sockets would wait for many turns, so
-// once in a tick it takes everything too.
+// it harvests until nothing is left before it parks. But tasks can be long, and
+// with a batch for each turn the last of many sockets would wait for many turns,
+// so once in a tick it takes everything too.
 func (l *Loop) lookLocked(w *worker) look {
 	if l.poller != w {
 		return lookAll

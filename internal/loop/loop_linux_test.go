@@ -322,3 +322,38 @@ func TestLongTurnsLetAllEventsInOnceInATick(t *testing.T) {
 		l.dog.ticks.Add(1)
 	}
 }
+
+// However many tasks are queued, a socket that becomes ready waits for few of them.
+func TestManyQueuedTasksDoNotKeepSocketsWaiting(t *testing.T) {
+	for _, role := range []string{"poller", "runner"} {
+		t.Run(role, func(t *testing.T) {
+			l := quietLoop(t, 16) // without a poller: one runner does it all
+			if role == "poller" {
+				l = testLoop(t, 16)
+			}
+			l.dog.running.Store(true) // nobody watches: it must do without relief
+			ran, before := 0, -1      // by the loop's one goroutine
+			s, peer := pair(t, l)
+			done := make(chan struct{})
+			fill := func() {
+				post(l, func() { write(t, peer, "x") })
+				for range 2000 {
+					post(l, func() { ran++ })
+				}
+				post(l, func() { close(done) })
+			}
+			arm(t, s, func() { before = ran })
+			if role == "poller" {
+				other, its := pair(t, l)
+				arm(t, other, func() { post(l, fill) })
+				write(t, its, "x")
+			} else {
+				post(l, fill)
+			}
+			wait(t, done, "the last task")
+			if before < 0 || before > maxTurn {
+				t.Errorf("told after %d tasks", before)
+			}
+		})
+	}
+}

@@ -141,9 +141,9 @@ func (w *worker) leave() {
 	}
 }
 
-// run takes tasks while it may. After those that were queued when a turn began
-// it looks for new events, so that sockets do not starve behind tasks that
-// post tasks.
+// run takes tasks while it may. After those that were queued when a turn began,
+// or maxTurn of them, it looks for new events, so that sockets do not starve
+// behind tasks.
 func (w *worker) run() {
 	for {
 		t, how := w.loop.next(w)
