@@ -72,9 +72,8 @@
 //
 // # Goroutines
 //
-// The goroutines that stay are the pollers, one for each loop, started at first use. With goleak:
-//
-//	goleak.IgnoreAnyFunction("github.com/seed-9ac8cf60/netstream/internal/loop.(*Loop).pollLoop")
+// None stay. A loop has one goroutine and one descriptor while streams are on it, and both end 0.1 to 0.2 s after
+// the last one has gone; the next stream starts them again. A connection that lingers has a goroutine for up to 2 s.
 //
 // # Costs worth knowing
 //

@@ -20,6 +20,7 @@ var lingering atomic.Int64
 // lingerer is what a lingering connection needs: *net.TCPConn and *os.File have it.
 type lingerer interface {
 	io.ReadCloser
+	syscall.Conn
 	SetReadDeadline(time.Time) error
 }
 
@@ -49,14 +50,8 @@ func startLinger(c lingerer, acknowledged func() bool) {
 		defer c.Close()
 		until := time.Now().Add(lingerTime)
 		_ = c.SetReadDeadline(until)
-		var scratch [4 << 10]byte
-		for {
-			if _, err := c.Read(scratch[:]); err != nil {
-				if err != io.EOF { // the time is up, or the connection is dead
-					return
-				}
-				break
-			}
+		if err := discardInput(c); err != nil { // the time is up, or the connection is dead
+			return
 		}
 		for pause := time.Millisecond; !acknowledged() && time.Now().Before(until); pause *= 2 {
 			time.Sleep(pause)

@@ -10,7 +10,9 @@ import (
 // New makes a stream over any connected, stream-oriented net.Conn and takes the connection over: use only the
 // stream from then on. With EngineEpoll the descriptor is duplicated and conn is closed, so a call that is
 // blocked on it sees net.ErrClosed; EngineAuto does that later, at the first asynchronous operation that has to
-// wait. With LeaveOpen conn stays open and is the caller's again after Close.
+// wait. With LeaveOpen conn stays open and is the caller's again after Close. A socket in blocking mode (os.File.Fd
+// of a duplicate does that) is put in non-blocking mode, and so is every duplicate; somebody who changes it later does
+// the stream no harm, but can make a ReadFrom that uses sendfile wait.
 //
 // On failure conn is untouched. Errors: [*ArgumentNullError] for a nil conn, an [*IOError] for one that is not
 // connected or not stream-oriented, [*ArgumentOutOfRangeError] for a field of cfg, and an error that wraps

@@ -4,12 +4,22 @@ package netstream
 
 import (
 	"errors"
+	"io"
 	"syscall"
 	"time"
 )
 
 // Without non-blocking attempts every asynchronous operation is a blocking call on a goroutine.
 func newDescriptor(syscall.RawConn) direct { return nil }
+
+// setNonblock has nothing to do: there is no mode that a process could share.
+func setNonblock(syscall.RawConn) {}
+
+// discardInput reads until the peer's end, nil, or until c's deadline.
+func discardInput(c lingerer) error {
+	_, err := io.Copy(io.Discard, c)
+	return err
+}
 
 func rawBuffered(syscall.RawConn) (int, error) { return 0, errors.ErrUnsupported }
 func rawUnacked(syscall.RawConn) (int, error)  { return 0, errors.ErrUnsupported }

@@ -103,6 +103,12 @@ func (d *descriptor) wrote(err error) (int, error) {
 	return sent(d.outN, d.outErr)
 }
 
+// setNonblock puts the socket in non-blocking mode: what net does with it relies on that. Receives and sends here do
+// not, because anybody who shares the open file may change the mode later.
+func setNonblock(raw syscall.RawConn) {
+	_, _ = control(raw, func(fd int) (int, syscall.Errno) { return 0, sys.SetNonblock(fd) })
+}
+
 // receive takes data, or looks for it when p is empty; -1 stands for data that was only looked at.
 func receive(fd int, p []byte) (int, syscall.Errno) {
 	if len(p) > 0 {
@@ -135,6 +141,32 @@ func sent(n int, errno syscall.Errno) (int, error) {
 		return 0, errWouldBlock
 	}
 	return n, errno
+}
+
+// discardInput reads until the peer's end, nil, or until c's deadline. The mode of the socket does not matter: a Read of
+// net or os would wait without a deadline if somebody has put it in blocking mode.
+func discardInput(c lingerer) error {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var scratch [4 << 10]byte
+	for {
+		var n int
+		var errno syscall.Errno
+		err := raw.Read(func(fd uintptr) bool {
+			n, errno = sys.Recv(int(fd), scratch[:])
+			return errno != syscall.EAGAIN
+		})
+		switch {
+		case err != nil:
+			return err
+		case errno != 0:
+			return errno
+		case n == 0:
+			return nil
+		}
+	}
 }
 
 func rawBuffered(raw syscall.RawConn) (int, error) { return control(raw, sys.Buffered) }

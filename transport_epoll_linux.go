@@ -36,14 +36,11 @@ var reasons = [...]string{
 
 // newEpoll puts the descriptor fd, which it then owns, on a loop.
 func newEpoll(s *NetworkStream, fd int, tcp bool, why reason) (*epoll, error) {
-	l, err := loop.Pick()
+	socket, err := loop.Pick().Add(fd)
 	if err != nil {
 		return nil, err
 	}
-	socket, err := l.Add(fd)
-	if err != nil {
-		return nil, err
-	}
+	_ = sys.SetNonblock(fd) // for sendfile and lingering; receives and sends do not rely on it
 	t := &epoll{stream: s, socket: socket, tcp: tcp, why: why}
 	// The loop knows the stream only while something waits, so one that is forgotten open can be collected.
 	runtime.AddCleanup(s, func(socket *loop.Socket) {
@@ -116,8 +113,8 @@ func (t *epoll) tryRead(p []byte) (int, error) {
 		return 0, errWouldBlock
 	}
 	n, errno := receive(t.fd(), p)
-	// A short read means drained on TCP only, and only until urgent data was seen: a read stops at its mark.
-	if errno == syscall.EAGAIN || n > 0 && n < len(p) && t.tcp && !t.socket.Urgent() {
+	// A short read means drained on TCP only, and not on every socket.
+	if errno == syscall.EAGAIN || n > 0 && n < len(p) && t.tcp && !t.socket.MustDrain() {
 		t.socket.ClearRead(tick)
 	}
 	return received(n, errno)
@@ -255,7 +252,8 @@ func (t *epoll) closeOrderly() {
 		sys.Close(fd)
 		return
 	}
-	f := os.NewFile(uintptr(fd), "socket") // non-blocking, so its reads wait in the runtime's poller
+	_ = sys.SetNonblock(fd) // os.NewFile looks at the mode: only then can the file wait in the runtime's poller
+	f := os.NewFile(uintptr(fd), "socket")
 	startLinger(f, func() bool {
 		n, errno := sys.Unacked(fd)
 		return n == 0 || errno != 0

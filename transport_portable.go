@@ -79,6 +79,7 @@ func newPortable(s *NetworkStream, conn net.Conn) *portable {
 	if c, ok := conn.(*pipeConn); ok {
 		t.direct = c
 	} else if t.raw != nil {
+		setNonblock(t.raw)
 		t.direct = newDescriptor(t.raw)
 	}
 	return t
@@ -221,6 +222,7 @@ func (t *portable) sendFile(turn uint32, file *os.File, n int64) (int64, error) 
 	if !t.begin(dirWrite, turn) {
 		return 0, errInterrupted
 	}
+	setNonblock(t.raw) // it may have been changed since, and sendfile has no flag
 	sent, err := tcp.ReadFrom(&io.LimitedReader{R: file, N: n})
 	return sent, t.end(dirWrite, err)
 }

@@ -32,9 +32,7 @@ func TestMain(m *testing.M) {
 	status := m.Run()
 	os.RemoveAll(directory)
 	if status == 0 {
-		// The pollers of the engines stay, one for each loop; a stream that was closed may linger for 2 s.
-		poller := goleak.IgnoreAnyFunction("github.com/seed-9ac8cf60/netstream/internal/loop.(*Loop).pollLoop")
-		if err := leaks(poller); err != nil {
+		if err := leaks(); err != nil { // a stream that was closed may linger for 2 s
 			fmt.Fprintln(os.Stderr, err)
 			status = 1
 		}
@@ -42,10 +40,10 @@ func TestMain(m *testing.M) {
 	os.Exit(status)
 }
 
-func leaks(options ...goleak.Option) error {
+func leaks() error {
 	var err error
 	for range 300 {
-		if err = goleak.Find(options...); err == nil {
+		if err = goleak.Find(); err == nil {
 			return nil
 		}
 		time.Sleep(100 * time.Millisecond)

@@ -3,6 +3,7 @@ package loop
 import (
 	"net"
 	"os"
+	"runtime"
 	"sync/atomic"
 	"testing"
 
@@ -108,4 +109,37 @@ func BenchmarkPostFromTask(b *testing.B) {
 	b.ResetTimer()
 	l.Post(t)
 	<-done
+}
+
+// What the first socket of a loop costs, and the last one, whose poller ends: against BenchmarkRegister, what a connection
+// costs more when it comes alone.
+func BenchmarkStartAndEnd(b *testing.B) {
+	l := testLoop(b, eventBatch)
+	l.grace = -1 // a deadline that has passed: the loop ends at once
+	fds := socketpair(b)
+	b.ReportAllocs()
+	for b.Loop() {
+		register(b, l, fds[0])
+		for started(l) {
+			runtime.Gosched()
+		}
+	}
+}
+
+func BenchmarkRegister(b *testing.B) {
+	l := testLoop(b, eventBatch)
+	pair(b, l) // keeps it
+	fds := socketpair(b)
+	b.ReportAllocs()
+	for b.Loop() {
+		register(b, l, fds[0])
+	}
+}
+
+func register(b *testing.B, l *Loop, fd int) {
+	s, err := l.Add(fd)
+	if err != nil {
+		b.Fatal(err)
+	}
+	s.Remove()
 }

@@ -14,7 +14,7 @@
 //
 // # How it works
 //
-// Each loop has one epoll descriptor, which is itself registered with the
+// Each loop in use has one epoll descriptor, which is itself registered with the
 // runtime's poller: its goroutine parks like one that waits for a socket, so
 // no thread is locked and no P held while nothing happens. Two roles exist per
 // loop. One goroutine has the poll role: it parks and harvests. Goroutines
@@ -26,11 +26,9 @@
 //
 // # Goroutines
 //
-// The only permanent goroutines are the pollers, one per loop, started by the
-// first [Pick]. Tests with go.uber.org/goleak ignore them by
-//
-//	goleak.IgnoreAnyFunction("github.com/seed-9ac8cf60/netstream/internal/loop.(*Loop).pollLoop")
-//
-// All others end by themselves: (*worker).runLoop when the queue is empty,
-// (*watchdog).watch some ticks after the last work.
+// None are permanent: (*Loop).pollLoop ends, and closes the epoll descriptor,
+// when no socket has been registered for a moment (see life_linux.go), and the
+// next Add starts it again; (*worker).runLoop ends when the queue is empty,
+// (*watchdog).watch some ticks after the last work. Tasks need neither the poller
+// nor the descriptor.
 package loop

@@ -13,35 +13,35 @@ import (
 	"github.com/seed-9ac8cf60/netstream/internal/sys"
 )
 
-// testLoop is a loop with a watchdog of its own; its poller ends with the test.
+// testLoop is a loop with a watchdog of its own. It starts and ends often: its grace is short.
 func testLoop(t testing.TB, batch int) *Loop {
 	t.Helper()
-	dog := new(watchdog)
-	l, err := newLoop(dog, batch)
-	if err != nil {
-		t.Fatal(err)
-	}
-	dog.loops = []*Loop{l}
-	l.begin()
-	t.Cleanup(func() { retire(t, l) })
+	l := newLoop(new(watchdog), batch)
+	l.grace = time.Millisecond
+	l.dog.loops = []*Loop{l}
+	t.Cleanup(func() { // after the sockets
+		eventually(t, "the loop ends", func() bool { return !started(l) })
+	})
 	return l
 }
 
-// retire takes the poll role from the poller while it is away because of an
-// event, so that it ends.
-func retire(t testing.TB, l *Loop) {
-	s, peer := pair(t, l)
-	done := make(chan struct{})
-	arm(t, s, func() {
-		l.mu.Lock()
-		l.poller, l.away = nil, false
-		l.mu.Unlock()
-		close(done)
-	})
-	write(t, peer, "x")
-	wait(t, done, "the poller's end")
-	// It has left Read, so this waits for nothing.
-	l.file.Close()
+func started(l *Loop) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.epoll != nil
+}
+
+// quietLoop is a loop that never ends and has no goroutines.
+func quietLoop(t testing.TB, batch int) *Loop {
+	t.Helper()
+	l := newLoop(new(watchdog), batch)
+	e, err := newEpoll()
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.epoll, l.ending = e, true
+	t.Cleanup(func() { e.file.Close() })
+	return l
 }
 
 // pair returns a socket of l and the descriptor of its peer.

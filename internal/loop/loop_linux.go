@@ -1,12 +1,9 @@
 package loop
 
 import (
-	"os"
 	"runtime"
 	"sync"
-	"syscall"
-
-	"github.com/seed-9ac8cf60/netstream/internal/sys"
+	"time"
 )
 
 // A Task queues a [Runner]. It is embedded by its owner, so that posting
@@ -27,14 +24,18 @@ type Task struct {
 // and 16 took more (docs/benchmarks.md).
 const eventBatch = 64
 
+// maxTurn is the most tasks that one goroutine runs between two harvests: 2,000
+// flushes are 8 ms, more than the watchdog's patience, and sockets that become
+// ready meanwhile would wait for all of them.
+const maxTurn = 64
+
 // A Loop is an epoll descriptor, a queue of tasks, and the goroutines that
-// serve them.
+// serve them. It has the descriptor and a poller only while sockets are
+// registered, and a moment longer; tasks run without.
 type Loop struct {
-	epfd  int             // constant
-	file  *os.File        // constant: owns epfd, registered with the runtime's poller
-	conn  syscall.RawConn // constant: of file
-	batch int             // constant: events asked for per harvest
-	dog   *watchdog       // constant
+	batch int           // constant: events asked for per harvest
+	grace time.Duration // constant: see there
+	dog   *watchdog     // constant
 
 	table table // has its own lock, never taken together with mu
 
@@ -48,7 +49,13 @@ type Loop struct {
 	unstarted int    // goroutines started for the queue that have not come to run yet
 	burst     int    // permits given out at the last rescue, see rescueLocked
 
-	// The poll role: its holder parks on epfd. It is away between a harvest
+	// The loop's life, see retire.
+	epoll   *epoll // nil: it has ended, or not started; constant between enter and exit, and then readable without mu
+	sockets int    // how many are registered or about to be
+	joined  bool   // one was since ending was set, or the poller has looked
+	ending  bool   // a deadline of epoll's file is set, or about to be; it has the poller look
+
+	// The poll role: its holder parks on epoll. It is away between a harvest
 	// and the next; only then may the role be taken from it.
 	poller *worker
 	away   bool
@@ -62,70 +69,25 @@ var pool struct {
 	next  uint32     // guarded by mu
 }
 
-// Pick returns one of the process's loops, in turn. The first call starts
-// them, as many as GOMAXPROCS is then. If that fails the next call tries again:
-// the process may just be out of descriptors.
-func Pick() (*Loop, error) {
+// Pick returns one of the process's loops, in turn. There are as many as
+// GOMAXPROCS was at the first call.
+func Pick() *Loop {
 	pool.mu.Lock()
 	defer pool.mu.Unlock()
 	if pool.loops == nil {
-		loops, err := start(runtime.GOMAXPROCS(0))
-		if err != nil {
-			return nil, err
+		dog := new(watchdog)
+		for range runtime.GOMAXPROCS(0) {
+			pool.loops = append(pool.loops, newLoop(dog, eventBatch))
 		}
-		pool.loops = loops
+		dog.loops = pool.loops
 	}
 	pool.next++
-	return pool.loops[pool.next%uint32(len(pool.loops))], nil
+	return pool.loops[pool.next%uint32(len(pool.loops))]
 }
 
-// start makes n loops under one watchdog, or none.
-func start(n int) ([]*Loop, error) {
-	dog := new(watchdog)
-	loops := make([]*Loop, 0, n)
-	for range n {
-		l, err := newLoop(dog, eventBatch)
-		if err != nil {
-			for _, l := range loops {
-				l.file.Close()
-			}
-			return nil, err
-		}
-		loops = append(loops, l)
-	}
-	dog.loops = loops
-	for _, l := range loops {
-		l.begin()
-	}
-	return loops, nil
-}
-
-// newLoop makes a loop without goroutines.
-func newLoop(dog *watchdog, batch int) (*Loop, error) {
-	epfd, errno := sys.EpollCreate()
-	if errno != 0 {
-		return nil, os.NewSyscallError("epoll_create1", errno)
-	}
-	// os.NewFile registers a descriptor with the runtime's poller only if it
-	// finds it in non-blocking mode (os/file_unix.go, kindNonBlock).
-	if errno := sys.SetNonblock(epfd); errno != 0 {
-		sys.Close(epfd)
-		return nil, os.NewSyscallError("fcntl", errno)
-	}
-	file := os.NewFile(uintptr(epfd), "netstream-epoll")
-	conn, err := file.SyscallConn()
-	if err != nil {
-		file.Close()
-		return nil, err
-	}
-	return &Loop{epfd: epfd, file: file, conn: conn, batch: batch, dog: dog, epoch: 1}, nil
-}
-
-// begin starts the poller.
-func (l *Loop) begin() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.startPollerLocked()
+// newLoop makes a loop that has not started.
+func newLoop(dog *watchdog, batch int) *Loop {
+	return &Loop{batch: batch, grace: grace, dog: dog, epoch: 1}
 }
 
 // Post queues t behind the tasks that are queued already. It may be called
@@ -165,11 +127,11 @@ func (l *Loop) next(w *worker) (t *Task, how look) {
 		l.permits--
 		l.burst = 0
 		return nil, lookNot
-	case w.turn == 0: // what was queued when the turn began has been run
-		w.turn = -1
+	case w.turn == 0 && l.epoll != nil: // the turn is over
+		w.turn, w.epoll = -1, l.epoll
 		return nil, l.lookLocked(w)
-	case w.turn < 0:
-		w.turn = l.queued
+	case w.turn <= 0: // what is queued now is the next turn
+		w.turn = min(l.queued, maxTurn)
 	}
 	w.turn--
 	t = l.head
@@ -191,9 +153,9 @@ const (
 )
 
 // lookLocked says how w harvests between two turns. The poller is in no hurry:
-// it harvests until nothing is left before it parks. But turns can be long, and
-// with a batch for each the last of many sockets would wait for many turns, so
-// once in a tick it takes everything too.
+// it harvests until nothing is left before it parks. But tasks can be long, and
+// with a batch for each turn the last of many sockets would wait for many turns,
+// so once in a tick it takes everything too.
 func (l *Loop) lookLocked(w *worker) look {
 	if l.poller != w {
 		return lookAll
@@ -227,6 +189,7 @@ func (l *Loop) startRunnersLocked(n int) {
 // startPollerLocked gives the poll role to a fresh goroutine.
 func (l *Loop) startPollerLocked() {
 	l.poller, l.away = newWorker(l), false
+	l.poller.epoll = l.epoll
 	go l.pollLoop(l.poller)
 }
 

@@ -26,8 +26,13 @@ type Waiter interface {
 //
 // tick counts events; an answer of the kernel that was asked for under an older
 // tick says nothing about now. rd and wr mean a call may succeed. rdhup, hup,
-// err and pri are never cleared: data and FIN can come as one event, after
-// which no other follows. While a direction is armed its rd or wr bit is off.
+// err and pri are never cleared. The first two make the socket ready for good:
+// data and FIN can come as one event, after which no other follows. err does
+// not: it makes both directions ready once, for the next call to get the error,
+// but tcp_poll (net/ipv4/tcp.c) also reports it, with each event, for as long as
+// something is in the socket's error queue (SO_TIMESTAMPING), which no receive
+// takes away; and what ends a connection comes with a hangup. While a direction
+// is armed its rd or wr bit is off.
 const (
 	bitReadable uint64 = 1 << iota
 	bitWritable
@@ -42,8 +47,8 @@ const (
 	tickShift        = 32
 	tickOne   uint64 = 1 << tickShift
 
-	stickyRead  = bitRDHup | bitHup | bitErr
-	stickyWrite = bitHup | bitErr
+	stickyRead  = bitRDHup | bitHup
+	stickyWrite = bitHup
 )
 
 // interest is what every socket is registered for, once. EPOLLHUP and EPOLLERR
@@ -99,8 +104,8 @@ func (s *Socket) ready(d direction) (uint32, bool) {
 }
 
 // ClearRead records that a call made under tick found the socket drained. It
-// does nothing if an event has come since. After a hangup or an error the
-// socket stays readable all the same.
+// does nothing if an event has come since. After a hangup the socket stays
+// readable all the same.
 func (s *Socket) ClearRead(tick uint32) { s.clear(reading, tick) }
 
 // ClearWrite is [Socket.ClearRead] for sends, after EAGAIN.
@@ -121,8 +126,8 @@ func (s *Socket) clear(d direction, tick uint32) {
 // AwaitRead arms reading after a call made under tick found nothing. True:
 // exactly one w.ReadReady call comes, unless [Socket.CancelRead] or
 // [Socket.Remove] takes it back. False: nothing is armed, because an event has
-// come since tick, or because a hangup or error was seen (the next receive
-// tells which), or because the socket is removed; try again.
+// come since tick, or because a hangup was seen (the next receive tells which
+// end it is), or because the socket is removed; try again.
 func (s *Socket) AwaitRead(tick uint32, w Waiter) bool {
 	return s.await(reading, &s.reader, tick, w)
 }
@@ -175,10 +180,11 @@ func (s *Socket) cancel(d direction, field *Waiter) bool {
 // are down (EPOLLRDHUP, EPOLLHUP).
 func (s *Socket) Hangup() bool { return s.state.Load()&(bitRDHup|bitHup) != 0 }
 
-// Urgent reports whether urgent data was ever seen (EPOLLPRI). A receive stops
-// at the urgent mark, so from then on a short read does not mean "drained":
-// bytes behind the mark may have come with the same event.
-func (s *Socket) Urgent() bool { return s.state.Load()&bitUrgent != 0 }
+// MustDrain reports whether only EAGAIN shows that nothing is left to receive,
+// and not a short read: because urgent data was ever seen (EPOLLPRI), where a
+// receive stops at the mark, or an error (EPOLLERR), which comes after the data.
+// What is behind may have come with the same event.
+func (s *Socket) MustDrain() bool { return s.state.Load()&(bitUrgent|bitErr) != 0 }
 
 // deliver turns one harvested event into state and Waiter calls. Events of one
 // socket may be delivered by two goroutines at once and in any order: each only
@@ -273,21 +279,28 @@ func (s *Socket) Remove() bool {
 	// The kernel first: once the slot is free its next owner must not get
 	// events of this descriptor (they would carry the old generation, but
 	// there is no need to rely on it).
-	_ = sys.EpollDel(s.loop.epfd, s.fd) // an fd that is not there any more is what was wanted
+	_ = sys.EpollDel(s.loop.epoll.fd, s.fd) // an fd that is not there any more is what was wanted
 	s.loop.table.remove(s)
+	s.loop.exit()
 	return true
 }
 
 // Add registers fd, which must be a non-blocking socket that is connected,
 // connecting or listening (an unconnected one reports a hangup at once). It
-// starts out presumed readable and writable: the first call finds out.
+// starts out presumed readable and writable: the first call finds out. A loop
+// that has ended starts again, which may fail for want of descriptors; the next
+// Add tries again.
 func (l *Loop) Add(fd int) (*Socket, error) {
+	if err := l.enter(); err != nil {
+		return nil, err
+	}
 	s := &Socket{loop: l, fd: fd}
 	s.state.Store(bitReadable | bitWritable)
 	l.table.add(s)
 	data := uint64(s.gen)<<32 | uint64(s.slot)
-	if errno := sys.EpollAdd(l.epfd, fd, interest, data); errno != 0 {
+	if errno := sys.EpollAdd(l.epoll.fd, fd, interest, data); errno != 0 {
 		l.table.remove(s)
+		l.exit()
 		return nil, os.NewSyscallError("epoll_ctl", errno)
 	}
 	return s, nil

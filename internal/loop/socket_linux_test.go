@@ -86,14 +86,14 @@ func TestClearIsVoidAfterAnEvent(t *testing.T) {
 	}
 }
 
-func TestHangupAndErrorAreSticky(t *testing.T) {
+func TestHangupIsSticky(t *testing.T) {
 	for _, c := range []struct {
 		events             uint32
 		read, write, hangs bool
 	}{
 		{unix.EPOLLRDHUP, true, false, true},
 		{unix.EPOLLHUP, true, true, true},
-		{unix.EPOLLERR, true, true, false},
+		{unix.EPOLLERR, false, false, false},
 		{unix.EPOLLPRI, false, false, false},
 	} {
 		s := new(Socket)
@@ -109,6 +109,36 @@ func TestHangupAndErrorAreSticky(t *testing.T) {
 		if r && s.AwaitRead(tick, onRead(nil)) {
 			t.Errorf("events %#x: armed a socket that is readable for good", c.events)
 		}
+	}
+}
+
+// An error makes both directions ready once: one more call gets it, or finds that it was but a report in the error queue.
+func TestErrorIsAnEdge(t *testing.T) {
+	s := new(Socket)
+	s.state.Store(bitUrgent) // nothing is ready, and a tick has to be the newest
+	r, _ := s.Readable()
+	var told int
+	if !s.AwaitRead(r, onRead(func() { told++ })) {
+		t.Fatal("not armed")
+	}
+	s.deliver(unix.EPOLLERR)
+	s.deliver(unix.EPOLLERR | unix.EPOLLOUT)
+	tick, readable := s.Readable()
+	_, writable := s.Writable()
+	if told != 1 || !readable || !writable {
+		t.Fatalf("told %d times, readable %v, writable %v", told, readable, writable)
+	}
+	if !s.MustDrain() {
+		t.Error("a short read would hide the error behind the data")
+	}
+	s.ClearRead(tick)
+	s.ClearWrite(tick)
+	if !s.AwaitRead(tick, onRead(func() { told++ })) {
+		t.Fatal("not armed after the error was looked for")
+	}
+	s.deliver(unix.EPOLLERR)
+	if told != 2 {
+		t.Error("a second error was not told")
 	}
 }
 
@@ -158,7 +188,7 @@ func TestUrgentDataMakesShortReadsInconclusive(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Remove()
-	eventually(t, "urgent seen", s.Urgent)
+	eventually(t, "urgent seen", s.MustDrain)
 	var got strings.Builder
 	buf := make([]byte, 64)
 	reads := 0

@@ -70,7 +70,7 @@ func TestDupKeptOpenBringsNoEventsAfterRemove(t *testing.T) {
 	if s.reader != nil {
 		t.Error("waiter kept after Remove")
 	}
-	if errno := sys.EpollDel(l.epfd, fds[0]); errno != unix.ENOENT {
+	if errno := sys.EpollDel(l.epoll.fd, fds[0]); errno != unix.ENOENT {
 		t.Errorf("still registered after Remove: %v", errno)
 	}
 	// Same number, new socket, registered again.
@@ -147,26 +147,23 @@ func TestAddRefusesWhatEpollRefuses(t *testing.T) {
 // A harvest between tasks must empty the kernel's list, however short the event
 // array: the poller may be parked and is not woken for what is left.
 func TestHarvestBetweenTasksLeavesNothing(t *testing.T) {
-	l, err := newLoop(new(watchdog), 4) // without goroutines
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.file.Close() }) // after the sockets
+	l := quietLoop(t, 4)
+	fd := l.epoll.fd
 	for n := range 20 {
 		if n > 0 {
 			pair(t, l)
 		}
 		w := newWorker(l)
-		w.harvestAll() // the first edge of the new one
+		w.harvestAll(fd) // the first edge of the new one
 		for _, e := range l.table.slots {
 			// Registering again makes a new edge for every socket.
-			sys.EpollDel(l.epfd, e.socket.fd)
-			sys.EpollAdd(l.epfd, e.socket.fd, interest, uint64(e.socket.slot))
+			sys.EpollDel(fd, e.socket.fd)
+			sys.EpollAdd(fd, e.socket.fd, interest, uint64(e.socket.slot))
 		}
-		if got := len(w.harvestAll()); got != n {
+		if got := len(w.harvestAll(fd)); got != n {
 			t.Errorf("%d events harvested, want %d", got, n)
 		}
-		if got := len(w.harvestBatch()); got != 0 {
+		if got := len(w.harvestBatch(fd)); got != 0 {
 			t.Errorf("%d of %d events left behind", got, n)
 		}
 	}

@@ -1,6 +1,8 @@
 package loop
 
 import (
+	"errors"
+	"os"
 	"sync"
 
 	"github.com/seed-9ac8cf60/netstream/internal/sys"
@@ -8,15 +10,19 @@ import (
 
 // worker is one goroutine of a loop, with the roles it holds.
 type worker struct {
-	loop *Loop  // constant while in use
-	body func() // constant: runLoop; a go statement with arguments allocates
+	loop *Loop            // constant while in use
+	body func()           // constant: runLoop; a go statement with arguments allocates
+	take func(fd uintptr) // constant: takeEvents, likewise
 
 	// Guarded by loop.mu.
 	permit    uint32 // the epoch of its run permit, 0 for none
 	unstarted bool   // it is counted in loop.unstarted
-	turn      int    // tasks to run before the next harvest; -1: to be set
+	turn      int    // tasks to run before the next harvest; -1: to be set, without one
 
-	// Used by its goroutine only.
+	// Used by its goroutine only; epoll also by whoever starts it.
+	epoll   *epoll // what it harvests from
+	how     look   // how takeEvents is to harvest
+	taken   []sys.EpollEvent
 	events  []sys.EpollEvent
 	sockets []*Socket // scratch of dispatch; nil pointers between harvests
 	clean   bool      // it ends of its own accord
@@ -28,7 +34,7 @@ var workerPool = sync.Pool{New: func() any { return new(worker) }}
 func newWorker(l *Loop) *worker {
 	w := workerPool.Get().(*worker)
 	if w.body == nil {
-		w.body = w.runLoop
+		w.body, w.take = w.runLoop, w.takeEvents
 	}
 	w.loop = l
 	return w
@@ -42,7 +48,7 @@ func (w *worker) recycle() {
 	if cap(w.events) > keptEvents {
 		w.events, w.sockets = nil, nil // grown for a rare flood
 	}
-	w.loop, w.clean = nil, false
+	w.loop, w.epoll, w.taken, w.clean = nil, nil, nil, false
 	workerPool.Put(w)
 }
 
@@ -64,18 +70,25 @@ func (w *worker) runLoop() {
 
 // pollLoop is the goroutine that parks on the epoll descriptor, and runs the
 // tasks that its events lead to unless another one is at it already. It ends
-// only when it lost the poll role.
+// when it lost the poll role, or with the loop.
 func (l *Loop) pollLoop(w *worker) {
 	defer w.leave()
 	var events []sys.EpollEvent
-	harvest := func(uintptr) bool {
-		events = w.harvestBatch()
+	harvest := func(fd uintptr) bool {
+		events = w.harvestBatch(int(fd))
 		return len(events) != 0 // 0 is fewer than asked for: only then it may park
 	}
 	for {
 		// Nothing but the harvest happens inside Read, which holds the file's
 		// lock: a waiter stuck in there could not be relieved.
-		if err := l.conn.Read(harvest); err != nil {
+		err := w.epoll.conn.Read(harvest)
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			if w.clean = l.retire(w.epoll); w.clean {
+				return
+			}
+			continue
+		}
+		if err != nil {
 			panic("loop: epoll descriptor: " + err.Error())
 		}
 		l.depart(w)
@@ -128,22 +141,36 @@ func (w *worker) leave() {
 	}
 }
 
-// run takes tasks while it may. After those that were queued when a turn began
-// it looks for new events, so that sockets do not starve behind tasks that
-// post tasks.
+// run takes tasks while it may. After those that were queued when a turn began,
+// or maxTurn of them, it looks for new events, so that sockets do not starve
+// behind tasks.
 func (w *worker) run() {
 	for {
 		t, how := w.loop.next(w)
 		switch {
-		case how == lookOnce:
-			w.dispatch(w.harvestBatch())
-		case how == lookAll:
-			w.dispatch(w.harvestAll())
+		case how != lookNot:
+			w.dispatch(w.look(how))
 		case t == nil:
 			return
 		default:
 			t.Runner.Run()
 		}
+	}
+}
+
+// look harvests while other goroutines use the descriptor, which the loop's end
+// may close: in Control it stays, or there is none and nothing to harvest.
+func (w *worker) look(how look) []sys.EpollEvent {
+	w.how, w.taken = how, nil
+	_ = w.epoll.conn.Control(w.take)
+	return w.taken
+}
+
+func (w *worker) takeEvents(fd uintptr) {
+	if w.how == lookOnce {
+		w.taken = w.harvestBatch(int(fd))
+	} else {
+		w.taken = w.harvestAll(int(fd))
 	}
 }
 
@@ -155,8 +182,8 @@ func (w *worker) reserve() {
 }
 
 // harvest takes what events there are, as many as into holds.
-func (w *worker) harvest(into []sys.EpollEvent) int {
-	n, errno := sys.EpollWait(w.loop.epfd, into)
+func (w *worker) harvest(fd int, into []sys.EpollEvent) int {
+	n, errno := sys.EpollWait(fd, into)
 	if errno != 0 {
 		panic("loop: epoll_wait: " + errno.Error())
 	}
@@ -166,18 +193,18 @@ func (w *worker) harvest(into []sys.EpollEvent) int {
 // harvestBatch takes one batch of events and may leave others behind. That is
 // for the poller, and for one who has just lost that role: whoever has it
 // harvests until nothing is left before it parks.
-func (w *worker) harvestBatch() []sys.EpollEvent {
+func (w *worker) harvestBatch(fd int) []sys.EpollEvent {
 	w.reserve()
-	return w.events[:w.harvest(w.events[:w.loop.batch])]
+	return w.events[:w.harvest(fd, w.events[:w.loop.batch])]
 }
 
 // harvestAll takes every event there is, without parking. It leaves none
 // behind because the poller may be parked: for events that stay in the kernel's
 // list after a full harvest it would not be woken.
-func (w *worker) harvestAll() []sys.EpollEvent {
+func (w *worker) harvestAll(fd int) []sys.EpollEvent {
 	w.reserve()
 	for at := 0; ; {
-		at += w.harvest(w.events[at:])
+		at += w.harvest(fd, w.events[at:])
 		if at < len(w.events) {
 			return w.events[:at]
 		}

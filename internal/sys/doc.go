@@ -4,11 +4,14 @@
 //
 // # Contract
 //
-// Every descriptor given to this package is already in non-blocking mode and
-// stays open for the length of the call; the caller sees to both. No call
-// waits, so the hot calls are made without telling the scheduler
-// (RawSyscall), except for transfers so large that the copy itself takes long
-// (see rawLimit).
+// Every descriptor given to this package stays open for the length of the
+// call; the caller sees to that. Receives and sends never wait, so on most of
+// Linux they are made without telling the scheduler (RawSyscall), except for
+// transfers so large that the copy itself takes long (see rawLimit). They do
+// not rely on the descriptor's mode: O_NONBLOCK belongs to the open file, which
+// os.File.Fd or another process may put in blocking mode at any time, and a
+// receive that waited in a RawSyscall would stop the whole process with the
+// next collection. Sendfile has no such flag; it sets the mode before each call.
 //
 // Errors are [syscall.Errno] values, 0 for success, so that no call allocates
 // for EAGAIN. EINTR is retried inside and never returned. A count is 0

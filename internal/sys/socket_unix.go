@@ -52,7 +52,8 @@ func Dup(fd int) (int, syscall.Errno) {
 	}
 }
 
-// SetNonblock puts fd in non-blocking mode.
+// SetNonblock puts fd in non-blocking mode, and with it every descriptor of the
+// same open file.
 func SetNonblock(fd int) syscall.Errno {
 	return errnoOf(unix.SetNonblock(fd, true))
 }

@@ -38,10 +38,10 @@ func base(p []byte) unsafe.Pointer {
 // Recv receives up to len(p) bytes. (0, 0) for a non-empty p is the end of the
 // stream. An empty p asks nothing useful: it succeeds with or without data and
 // takes a pending reset away; see [Peek].
-func Recv(fd int, p []byte) (n int, errno syscall.Errno) { return recv(fd, p, 0) }
+func Recv(fd int, p []byte) (n int, errno syscall.Errno) { return recv(fd, p, dontWait) }
 
 // Peek is [Recv] without taking the bytes out of the receive queue.
-func Peek(fd int, p []byte) (n int, errno syscall.Errno) { return recv(fd, p, unix.MSG_PEEK) }
+func Peek(fd int, p []byte) (n int, errno syscall.Errno) { return recv(fd, p, dontWait|unix.MSG_PEEK) }
 
 func recv(fd int, p []byte, flags uintptr) (int, syscall.Errno) {
 	for {
@@ -70,9 +70,9 @@ func Send(fd int, p []byte) (n int, errno syscall.Errno) {
 	for {
 		var r uintptr
 		if len(p) <= rawLimit {
-			r, _, errno = syscall.RawSyscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(base(p)), uintptr(len(p)), unix.MSG_NOSIGNAL, 0, 0)
+			r, _, errno = syscall.RawSyscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(base(p)), uintptr(len(p)), dontWait|unix.MSG_NOSIGNAL, 0, 0)
 		} else {
-			r, _, errno = syscall.Syscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(base(p)), uintptr(len(p)), unix.MSG_NOSIGNAL, 0, 0)
+			r, _, errno = syscall.Syscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(base(p)), uintptr(len(p)), dontWait|unix.MSG_NOSIGNAL, 0, 0)
 		}
 		if errno == 0 {
 			sent(p[:r])
@@ -131,9 +131,9 @@ func (vec *iovecs) send(fd, used, total int) (int, syscall.Errno) {
 		var r uintptr
 		var errno syscall.Errno
 		if total <= rawLimit {
-			r, _, errno = syscall.RawSyscall(unix.SYS_SENDMSG, uintptr(fd), uintptr(unsafe.Pointer(&msg)), unix.MSG_NOSIGNAL)
+			r, _, errno = syscall.RawSyscall(unix.SYS_SENDMSG, uintptr(fd), uintptr(unsafe.Pointer(&msg)), dontWait|unix.MSG_NOSIGNAL)
 		} else {
-			r, _, errno = syscall.Syscall(unix.SYS_SENDMSG, uintptr(fd), uintptr(unsafe.Pointer(&msg)), unix.MSG_NOSIGNAL)
+			r, _, errno = syscall.Syscall(unix.SYS_SENDMSG, uintptr(fd), uintptr(unsafe.Pointer(&msg)), dontWait|unix.MSG_NOSIGNAL)
 		}
 		if errno == 0 {
 			return int(r), 0

@@ -14,10 +14,10 @@ import (
 
 // Recv receives up to len(p) bytes. (0, 0) for a non-empty p is the end of the
 // stream. An empty p asks nothing useful; see [Peek].
-func Recv(fd int, p []byte) (n int, errno syscall.Errno) { return recv(fd, p, 0) }
+func Recv(fd int, p []byte) (n int, errno syscall.Errno) { return recv(fd, p, dontWait) }
 
 // Peek is [Recv] without taking the bytes out of the receive queue.
-func Peek(fd int, p []byte) (n int, errno syscall.Errno) { return recv(fd, p, unix.MSG_PEEK) }
+func Peek(fd int, p []byte) (n int, errno syscall.Errno) { return recv(fd, p, dontWait|unix.MSG_PEEK) }
 
 func recv(fd int, p []byte, flags int) (n int, errno syscall.Errno) {
 	errno = retry(func() (err error) {
@@ -37,7 +37,7 @@ func recv(fd int, p []byte, flags int) (n int, errno syscall.Errno) {
 func Send(fd int, p []byte) (n int, errno syscall.Errno) {
 	sending()
 	errno = retry(func() (err error) {
-		n, err = unix.SendmsgN(fd, p, nil, nil, unix.MSG_NOSIGNAL)
+		n, err = unix.SendmsgN(fd, p, nil, nil, dontWait|unix.MSG_NOSIGNAL)
 		return err
 	})
 	if errno != 0 {
@@ -68,7 +68,7 @@ func Sendv(fd int, bufs [][]byte) (n int, errno syscall.Errno) {
 	}
 	sending()
 	errno = retry(func() (err error) {
-		n, err = unix.SendmsgBuffers(fd, full, nil, nil, unix.MSG_NOSIGNAL)
+		n, err = unix.SendmsgBuffers(fd, full, nil, nil, dontWait|unix.MSG_NOSIGNAL)
 		return err
 	})
 	if errno != 0 {
