@@ -72,6 +72,27 @@ func TestContractProperties(t *testing.T) {
 	})
 }
 
+// Row 24: what has no descriptor does not tell how much is there, so a byte is known when a zero-byte read has met it.
+func TestContractDataAvailableWithoutDescriptor(t *testing.T) {
+	conn, peer := connCase{network: "tcp"}.netPair(t)
+	defer peer.Close()
+	s := mustNew(t, struct{ net.Conn }{conn}, nil)
+	defer s.Close()
+	available := func(when string, want bool) {
+		t.Helper()
+		if ok, err := s.DataAvailable(); ok != want || err != nil {
+			t.Errorf("%s: %v, %v, want %v", when, ok, err, want)
+		}
+	}
+	rowWrite(t, peer, "xy")
+	look, _ := rowBeginRead(t, s, 0)
+	rowOK(t, rowEndOf(s, "BeginRead", look))
+	available("after a look", true)
+	rowExpect(t, s, "x")
+	available("nobody has looked at the second byte", false)
+	rowExpect(t, s, "y")
+}
+
 // rowTimeouts are the two timeouts.
 var rowTimeouts = []struct {
 	name string
