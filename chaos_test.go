@@ -25,8 +25,11 @@ type chaos struct {
 	served meeting[*talker] // by the number of the link
 	count  atomic.Uint64
 
-	proxied bool
-	talking atomic.Int64 // talkers without a proxy: no WaitGroup, because they come while others are waited for
+	proxied  bool
+	patience atomic.Int64   // how many times as long as drawn a conversation may last
+	talking  atomic.Int64   // talkers without a proxy: no WaitGroup, because they come while others are waited for
+	serving  sync.WaitGroup // connections through the proxy that were accepted and have no talker yet
+	over     chan struct{}  // closed when nothing is accepted any more
 
 	mu     sync.Mutex
 	newest string // without a proxy: who was accepted last
@@ -38,7 +41,8 @@ type chaos struct {
 
 func newChaos(t *testing.T, c connCase, proxied bool) *chaos {
 	t.Helper()
-	r := &chaos{t: t, c: c, proxied: proxied, seed: drawSeed(t), kinds: make(map[faultKind]int)}
+	r := &chaos{t: t, c: c, proxied: proxied, seed: drawSeed(t), over: make(chan struct{}), kinds: make(map[faultKind]int)}
+	r.patience.Store(1)
 	ln, err := netstream.Listen("tcp", "127.0.0.1:0", c.config(nil))
 	must(t, err)
 	r.ln = ln
@@ -51,36 +55,51 @@ func (r *chaos) accept() {
 	r.ln.BeginAccept(func(ar netstream.AsyncResult) {
 		s, err := r.ln.EndAccept(ar)
 		if err != nil {
-			return // closed
+			close(r.over)
+			return
 		}
-		r.accept()
 		if r.proxied {
+			r.serving.Add(1)
+			r.accept()
 			go r.serve(s)
 			return
 		}
-		from := s.RemoteAddr() // nil when it was reset before
-		k := newTalker(s, r.random())
 		r.talking.Add(1)
-		go func() {
-			defer r.talking.Add(-1)
-			r.finish(k, nil)
-		}()
-		if from != nil {
+		if from := s.RemoteAddr(); from != nil { // nil when it was reset before
 			r.mu.Lock()
 			r.newest = from.String()
 			r.mu.Unlock()
 		}
+		r.accept() // not before: the next one has its callback on another goroutine
+		k := r.talker(s)
+		go func() {
+			defer r.talking.Add(-1)
+			r.finish(k, nil)
+		}()
 	}, nil)
+}
+
+// stop accepts nothing any more and waits until all that was accepted has its talker.
+func (r *chaos) stop() {
+	r.t.Helper()
+	r.ln.Close()
+	within(r.t, "the last accept", r.over)
+	within(r.t, "the last talker", async(func() error { r.serving.Wait(); return nil }))
+}
+
+func (r *chaos) talker(s *netstream.NetworkStream) *talker {
+	return newTalker(s, r.random(), int(r.patience.Load()))
 }
 
 // serve learns from the proxy which of its connections this is, and talks.
 func (r *chaos) serve(s *netstream.NetworkStream) {
+	defer r.serving.Done()
 	number := make([]byte, linkNumber)
 	if _, err := io.ReadFull(s, number); err != nil { // cut before a word was said
 		s.Close()
 		return
 	}
-	r.served.put(string(number), newTalker(s, r.random()))
+	r.served.put(string(number), r.talker(s))
 }
 
 func (r *chaos) random() *rand.Rand { return rand.New(rand.NewPCG(r.seed, r.count.Add(1))) }
@@ -107,8 +126,9 @@ func TestChaos(t *testing.T) {
 			})
 		}
 		wg.Wait()
+		r.atLeastOne()
 		r.proxy.close()
-		r.ln.Close()
+		r.stop()
 		for _, l := range r.proxy.links.rest() { // reset before Dial had come back
 			l.end()
 		}
@@ -134,6 +154,16 @@ func TestChaos(t *testing.T) {
 	}
 }
 
+// atLeastOne has conversations, one at a time and each with more time than the last, until one has come to its end: a
+// machine may be too busy for so many at once to get anywhere in the time that they are given.
+func (r *chaos) atLeastOne() {
+	whole := func() bool { r.mu.Lock(); defer r.mu.Unlock(); return r.sum.Whole > 0 }
+	for end := time.Now().Add(patience); !whole() && !r.t.Failed() && time.Now().Before(end); {
+		r.patience.Add(1)
+		r.converse()
+	}
+}
+
 // converse has one conversation through the proxy, waits for its end and checks it.
 func (r *chaos) converse() {
 	start := time.Now()
@@ -145,7 +175,7 @@ func (r *chaos) converse() {
 		r.t.Error("Dial:", err)
 		return
 	}
-	client := newTalker(s, r.random())
+	client := r.talker(s)
 	l, ok := r.proxy.links.take(s.LocalAddr().String(), time.Minute)
 	for ok && l.born.Before(start) { // of an older connection from this port, which Dial has not survived
 		l.end()

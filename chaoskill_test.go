@@ -32,7 +32,9 @@ func TestChaosKilledPeers(t *testing.T) {
 			ch.start(t)
 			var ready string
 			ch.answer(t, patience, &ready)
-			time.Sleep(time.Duration(rng.IntN(100)) * time.Millisecond) // not for something to happen: this is the random point
+			// Not for something to happen: this is the random point. It comes later and later, so that something is said
+			// on a slow machine too.
+			time.Sleep(time.Duration(rng.IntN(100*(1+int(killed)))) * time.Millisecond)
 			ch.kill()
 		}
 		last, err := net.Dial("tcp", r.ln.Addr().String()) // who is before it in the backlog has been killed as well
@@ -44,7 +46,7 @@ func TestChaosKilledPeers(t *testing.T) {
 		})
 		last.Close()
 		eventually(t, "the talkers end", func() bool { return r.talking.Load() == 0 })
-		r.ln.Close()
+		r.stop()
 		r.report()
 		if r.sum.Received == 0 || r.sum.Sent == 0 {
 			t.Error("nothing was said: the kills came too early to mean anything")
@@ -66,7 +68,7 @@ func TestChaosKilledPeersChild(t *testing.T) {
 					t.Error("Dial:", err)
 					return
 				}
-				k := newTalker(s, rng)
+				k := newTalker(s, rng, 1)
 				if i == 0 && round == 0 {
 					say("ready")
 				}

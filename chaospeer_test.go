@@ -74,8 +74,8 @@ type outgoing struct {
 
 const chaosMaxFrame = 128 << 10
 
-// newTalker starts a conversation on s.
-func newTalker(s *netstream.NetworkStream, rng *rand.Rand) *talker {
+// newTalker starts a conversation on s, which lasts for patience times the time that is drawn for it, at most.
+func newTalker(s *netstream.NetworkStream, rng *rand.Rand, patience int) *talker {
 	k := &talker{s: s, rng: rng, tag: rng.Uint32(), frames: 1 + rng.IntN(60), cancelled: make(map[uint32]bool)}
 	k.in.max, k.before = chaosMaxFrame, s.Stats().BytesRead
 	if rng.IntN(3) == 0 {
@@ -86,7 +86,7 @@ func newTalker(s *netstream.NetworkStream, rng *rand.Rand) *talker {
 		k.harmed = true
 		s.SetWriteDeadline(time.Now().Add(time.Duration(rng.IntN(500)) * time.Millisecond))
 	}
-	life := time.Duration(200+rng.IntN(scaled(300, 2700))) * time.Millisecond
+	life := time.Duration(patience*(200+rng.IntN(scaled(300, 2700)))) * time.Millisecond
 	how, part := rng.IntN(5), time.Duration(rng.IntN(100))*time.Millisecond
 	k.mu.Lock()
 	k.limit = time.AfterFunc(life, func() { k.giveUp(how, part) })

@@ -3,9 +3,11 @@ package netstream_test
 import (
 	"go/ast"
 	"go/token"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -21,6 +23,7 @@ type contractRow struct {
 	verdict   string
 	tests     []contractTest
 	scenarios string
+	unseen    string // why no scenario shows the difference
 }
 
 // contractTest names a test and, if not empty, one of its cases.
@@ -55,7 +58,8 @@ func readContract(t *testing.T) []contractRow {
 			continue
 		}
 		row.tests = parseTests(t, row.number, strings.TrimSpace(cells[3]))
-		row.scenarios = strings.TrimSpace(cells[4])
+		row.scenarios, row.unseen, _ = strings.Cut(strings.TrimSpace(cells[4]), "none shows it: ")
+		row.scenarios = strings.TrimSuffix(row.scenarios, "; ")
 		rows = append(rows, row)
 	}
 	return rows
@@ -78,30 +82,40 @@ func parseTests(t *testing.T, number int, cell string) []contractTest {
 	return tests
 }
 
-// existingTests returns the test functions of this module and the string literals of the tests, which are the names
-// of their cases.
-func existingTests(t *testing.T) (functions, literals map[string]bool) {
+// existingTests returns the test functions of this module, each with the string literals in it, among which are the
+// names of its cases, and the literals of the tables that several tests share.
+func existingTests(t *testing.T) (functions map[string]map[string]bool, tables map[string]bool) {
 	t.Helper()
-	functions, literals = map[string]bool{}, map[string]bool{}
+	functions, tables = map[string]map[string]bool{}, map[string]bool{}
 	for _, f := range sourceFiles(t) {
 		if !f.test {
 			continue
 		}
 		for _, d := range f.ast.Decls {
-			if fn, ok := d.(*ast.FuncDecl); ok && fn.Recv == nil && strings.HasPrefix(fn.Name.Name, "Test") {
-				functions[fn.Name.Name] = true
+			switch d := d.(type) {
+			case *ast.FuncDecl:
+				if d.Recv == nil && strings.HasPrefix(d.Name.Name, "Test") {
+					functions[d.Name.Name] = literalsIn(d)
+				}
+			case *ast.GenDecl:
+				maps.Copy(tables, literalsIn(d))
 			}
 		}
-		ast.Inspect(f.ast, func(n ast.Node) bool {
-			if lit, ok := n.(*ast.BasicLit); ok && lit.Kind == token.STRING {
-				if s, err := strconv.Unquote(lit.Value); err == nil {
-					literals[s] = true
-				}
-			}
-			return true
-		})
 	}
-	return functions, literals
+	return functions, tables
+}
+
+func literalsIn(n ast.Node) map[string]bool {
+	literals := map[string]bool{}
+	ast.Inspect(n, func(n ast.Node) bool {
+		if lit, ok := n.(*ast.BasicLit); ok && lit.Kind == token.STRING {
+			if s, err := strconv.Unquote(lit.Value); err == nil {
+				literals[s] = true
+			}
+		}
+		return true
+	})
+	return literals
 }
 
 func TestContractPageIsComplete(t *testing.T) {
@@ -132,64 +146,149 @@ func TestContractPageIsComplete(t *testing.T) {
 }
 
 func TestContractPageNamesTests(t *testing.T) {
-	functions, literals := existingTests(t)
+	functions, tables := existingTests(t)
 	for _, row := range readContract(t) {
 		if len(row.tests) == 0 && !strings.HasPrefix(row.verdict, "n/a") {
 			t.Errorf("row %d: no test holds it", row.number)
 		}
 		for _, test := range row.tests {
-			if !functions[test.function] {
+			cases, ok := functions[test.function]
+			if !ok {
 				t.Errorf("row %d: there is no %s", row.number, test.function)
 			}
-			if test.name != "" && !literals[test.name] {
+			if test.name != "" && !cases[test.name] && !tables[test.name] {
 				t.Errorf("row %d: %s has no case %q", row.number, test.function, test.name)
 			}
 		}
 	}
 }
 
-// scenariosByRow reads which scenarios claim which row, in the order of the files, as the page writes them.
-func scenariosByRow(t *testing.T) map[int]string {
+// contractScenario is what a scenario says about itself: the rows that it claims, and where the two sides differ.
+type contractScenario struct {
+	name     string
+	rows     []int
+	reasons  []string // those of its steps in which this library's answer differs from .NET's
+	oneSided bool     // only one of the two runs it: what the other one does is chance, or no step
+}
+
+var differenceForm = regexp.MustCompile(`^netstream: .* \(((?:promise|row) [^()]+)\)$`)
+
+// readScenarios reads the scenarios of interop, in the order of the files.
+func readScenarios(t *testing.T) []contractScenario {
 	t.Helper()
 	files, err := filepath.Glob("interop/testdata/*.txt")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no scenarios: %v", err)
 	}
-	byRow := map[int][]string{}
+	var all []contractScenario
 	for _, file := range files {
 		text, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
 		}
-		var name string
 		for line := range strings.Lines(string(text)) {
-			words := strings.Fields(line)
-			switch {
-			case len(words) > 1 && words[0] == "scenario":
-				name = words[1]
-			case len(words) > 1 && words[0] == "rows":
-				for _, w := range words[1:] {
-					n, err := strconv.Atoi(w)
-					if err != nil {
-						t.Fatalf("%s: rows of %s: %v", file, name, err)
-					}
-					byRow[n] = append(byRow[n], "`"+name+"`")
-				}
+			line = strings.TrimSpace(line)
+			if name, ok := strings.CutPrefix(line, "scenario "); ok {
+				all = append(all, contractScenario{name: name})
+				continue
+			}
+			if len(all) > 0 {
+				all[len(all)-1].read(t, line)
 			}
 		}
 	}
-	out := map[int]string{}
-	for n, names := range byRow {
-		out[n] = strings.Join(names, ", ")
+	return all
+}
+
+// read takes one line of the scenario in.
+func (s *contractScenario) read(t *testing.T, line string) {
+	t.Helper()
+	words := strings.Fields(line)
+	switch {
+	case strings.HasPrefix(line, "netstream:"):
+		m := differenceForm.FindStringSubmatch(line)
+		if m == nil {
+			t.Fatalf("scenario %s: no reason in %q", s.name, line)
+		}
+		s.reasons = append(s.reasons, m[1])
+	case strings.HasPrefix(line, "not-on net9:"), strings.HasPrefix(line, "not-on netstream:"):
+		s.oneSided = true
+	case len(words) > 1 && words[0] == "rows":
+		for _, w := range words[1:] {
+			n, err := strconv.Atoi(w)
+			if err != nil {
+				t.Fatalf("rows of scenario %s: %v", s.name, err)
+			}
+			s.rows = append(s.rows, n)
+		}
 	}
-	return out
+}
+
+// scenariosByRow returns the scenarios that claim each row.
+func scenariosByRow(t *testing.T) map[int][]contractScenario {
+	t.Helper()
+	byRow := map[int][]contractScenario{}
+	for _, s := range readScenarios(t) {
+		for _, n := range s.rows {
+			byRow[n] = append(byRow[n], s)
+		}
+	}
+	return byRow
 }
 
 func TestContractPageNamesEveryScenario(t *testing.T) {
 	byRow := scenariosByRow(t)
 	for _, row := range readContract(t) {
-		if row.scenarios != byRow[row.number] {
-			t.Errorf("row %d: the page names the scenarios %q, these claim it: %q", row.number, row.scenarios, byRow[row.number])
+		var names []string
+		for _, s := range byRow[row.number] {
+			names = append(names, "`"+s.name+"`")
+		}
+		if want := strings.Join(names, ", "); row.scenarios != want {
+			t.Errorf("row %d: the page names the scenarios %q, these claim it: %q", row.number, row.scenarios, want)
+		}
+	}
+}
+
+var reasonForm = regexp.MustCompile(`(promise|row)s? (\d+)(?: and (\d+))?`)
+
+// gives reports whether the row's verdict has the same reason as a scenario: a promise or a row that it names, or the
+// row itself.
+func (r *contractRow) gives(reason string) bool {
+	want := reasonForm.FindStringSubmatch(reason)
+	if want == nil {
+		return false
+	}
+	if want[1] == "row" && want[2] == strconv.Itoa(r.number) {
+		return true
+	}
+	return slices.ContainsFunc(reasonForm.FindAllStringSubmatch(r.verdict, -1), func(m []string) bool {
+		return m[1] == want[1] && slices.Contains(m[2:], want[2])
+	})
+}
+
+// The verdicts are what the scenarios print: "same" in every one that claims the row, "different" in at least one and
+// for the row's own reason, or the page says why none can show it.
+func TestContractVerdictsAreWhatTheScenariosPrint(t *testing.T) {
+	byRow := scenariosByRow(t)
+	for _, row := range readContract(t) {
+		var differ, agree []string
+		word, _, _ := strings.Cut(row.verdict, ":")
+		for _, s := range byRow[row.number] {
+			if s.oneSided || word == "same" && len(s.reasons) > 0 || slices.ContainsFunc(s.reasons, row.gives) {
+				differ = append(differ, s.name)
+			} else {
+				agree = append(agree, s.name)
+			}
+		}
+		switch {
+		case word == "same" && len(differ) > 0:
+			t.Errorf("row %d is called the same, and these show a difference: %v", row.number, differ)
+		case word == "n/a" && len(differ)+len(agree) > 0:
+			t.Errorf("row %d is called n/a, and has scenarios: %v %v", row.number, differ, agree)
+		case word == "different" && len(differ) == 0 && row.unseen == "":
+			t.Errorf("row %d is called different, and no scenario shows it: %v", row.number, agree)
+		case row.unseen != "" && (word != "different" || len(differ) > 0):
+			t.Errorf("row %d says why no scenario shows a difference, and is %q with %v", row.number, word, differ)
 		}
 	}
 }

@@ -42,7 +42,7 @@ func TestContractShutdown(t *testing.T) {
 			})
 		}
 		t.Run("R86 while a write is pending", func(t *testing.T) {
-			s, _ := c.pair(t, nil, nil)
+			s, peer := c.pair(t, nil, nil)
 			stuck := rowStuck(t, s, nil)
 			queued := rowBegin(t, s, "queued")
 			err := s.Socket().Shutdown(netstream.ShutdownSend)
@@ -52,10 +52,19 @@ func TestContractShutdown(t *testing.T) {
 			}
 			err = s.EndWrite(stuck)
 			rowCode(netstream.CodeShutdown)(t, err)
-			if e := rowIO(t, err); e != nil && (e.N <= 0 || e.N >= int64(len(rowBytes))) {
-				t.Errorf("N %d", e.N)
+			e := rowIO(t, err)
+			if e == nil || e.N <= 0 || e.N >= int64(len(rowBytes)) || !e.Torn {
+				t.Fatalf("%+v", e)
 			}
-			rowCode(netstream.CodeShutdown)(t, s.EndWrite(queued))
+			err = s.EndWrite(queued)
+			rowCode(netstream.CodeShutdown)(t, err)
+			if e := rowIO(t, err); e != nil && e.N != 0 {
+				t.Errorf("queued: N %d", e.N)
+			}
+			seen := within(t, "the peer's end", goRead(peer))
+			if int64(len(seen.data)) != e.N || seen.err != nil {
+				t.Errorf("the peer has read %d bytes of %d and %v", len(seen.data), e.N, seen.err)
+			}
 		})
 		t.Run("R87 receive, then write", func(t *testing.T) {
 			s, peer := c.pair(t, nil, nil)

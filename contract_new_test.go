@@ -235,6 +235,44 @@ func TestContractOwnership(t *testing.T) {
 	})
 }
 
+// Row 14: one stream at a time. The next one is made when the first has given its connection back, and knows nothing of
+// it; who has taken the connection for good leaves nothing to make another one of.
+func TestContractSecondStream(t *testing.T) {
+	for _, c := range connCases {
+		if c.network == "pipe" || !c.usable() {
+			continue
+		}
+		t.Run("R14 one after the other "+c.name, func(t *testing.T) {
+			conn, peer := c.netPair(t)
+			defer peer.Close()
+			first := mustNew(t, conn, c.config(&netstream.Config{LeaveOpen: true, Access: netstream.AccessRead}))
+			rowOK(t, first.SetReadTimeout(time.Second))
+			rowCloseBy(t, first)
+			second := mustNew(t, conn, c.config(nil))
+			defer second.Close()
+			if first.CanRead() || !second.CanRead() || !second.CanWrite() || second.ReadTimeout() != netstream.Infinite {
+				t.Error("the second stream is not one of its own")
+			}
+			_, err := first.BeginRead(make([]byte, 1), 0, 1, noCallback(t), nil)
+			rowDisposed(t, err)
+			rowOK(t, second.EndWrite(rowBegin(t, second, "out")))
+			rowExpect(t, peer, "out")
+		})
+		if c.engine != netstream.EngineEpoll {
+			continue // the stream works on conn itself, and cannot know who else does
+		}
+		t.Run("R14 two at once "+c.name, func(t *testing.T) {
+			conn, peer := c.netPair(t)
+			defer peer.Close()
+			first := mustNew(t, conn, c.config(nil))
+			defer first.Close()
+			rowNotConn(t, conn, netstream.CodeNotConnected)
+			rowOK(t, first.EndWrite(rowBegin(t, first, "out")))
+			rowExpect(t, peer, "out")
+		})
+	}
+}
+
 // Addresses and networks that are none.
 func TestContractAddresses(t *testing.T) {
 	for _, k := range []struct{ name, network, address string }{

@@ -2,11 +2,13 @@ package netstream_test
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"math"
 	"net"
 	"os"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/seed-9ac8cf60/netstream"
@@ -70,6 +72,27 @@ func TestContractProperties(t *testing.T) {
 			eventually(t, "DataAvailable", func() bool { ok, err := s.DataAvailable(); return ok && err == nil })
 		})
 	})
+}
+
+// Row 24: what has no descriptor does not tell how much is there, so a byte is known when a zero-byte read has met it.
+func TestContractDataAvailableWithoutDescriptor(t *testing.T) {
+	conn, peer := connCase{network: "tcp"}.netPair(t)
+	defer peer.Close()
+	s := mustNew(t, struct{ net.Conn }{conn}, nil)
+	defer s.Close()
+	available := func(when string, want bool) {
+		t.Helper()
+		if ok, err := s.DataAvailable(); ok != want || err != nil {
+			t.Errorf("%s: %v, %v, want %v", when, ok, err, want)
+		}
+	}
+	rowWrite(t, peer, "xy")
+	look, _ := rowBeginRead(t, s, 0)
+	rowOK(t, rowEndOf(s, "BeginRead", look))
+	available("after a look", true)
+	rowExpect(t, s, "x")
+	available("nobody has looked at the second byte", false)
+	rowExpect(t, s, "y")
 }
 
 // rowTimeouts are the two timeouts.
@@ -163,6 +186,60 @@ func TestContractReadTimeout(t *testing.T) {
 			}
 		})
 	})
+}
+
+// Row 38, on the clock of a bubble: a call goes by the timeout that was set when it began, whether it waits in the
+// connection or in the queue; the next one goes by the new.
+func TestContractTimeoutSetWhileACallWaits(t *testing.T) {
+	calls := []struct {
+		name        string
+		call        func(s *netstream.NetworkStream) error
+		set         func(s *netstream.NetworkStream, d time.Duration) error
+		ahead, free func(t *testing.T, s, peer *netstream.NetworkStream)
+	}{
+		{"Read", func(s *netstream.NetworkStream) error { _, err := s.Read(make([]byte, 1)); return err },
+			(*netstream.NetworkStream).SetReadTimeout,
+			func(t *testing.T, s, _ *netstream.NetworkStream) { rowBeginRead(t, s, 1) },
+			func(t *testing.T, _, peer *netstream.NetworkStream) { rowWrite(t, peer, "xy") }},
+		{"Write", func(s *netstream.NetworkStream) error { _, err := s.Write([]byte("x")); return err },
+			(*netstream.NetworkStream).SetWriteTimeout,
+			func(t *testing.T, s, _ *netstream.NetworkStream) { rowBegin(t, s, "y") },
+			func(_ *testing.T, _, peer *netstream.NetworkStream) { discard(peer, 1<<10+2) }},
+	}
+	for _, k := range calls {
+		for _, queued := range []bool{false, true} {
+			for _, before := range []time.Duration{netstream.Infinite, 2 * time.Hour} {
+				t.Run(fmt.Sprintf("R38 %s, queued %t, from %v", k.name, queued, before), func(t *testing.T) {
+					bubble(t, nil, func(t *testing.T, s, peer *netstream.NetworkStream) {
+						block(t, s)
+						if queued {
+							k.ahead(t, s, peer)
+						}
+						rowOK(t, k.set(s, before))
+						start, done := time.Now(), async(func() error { return k.call(s) })
+						synctest.Wait()
+						rowOK(t, k.set(s, time.Millisecond))
+						if before == netstream.Infinite {
+							time.Sleep(time.Hour)
+							synctest.Wait()
+							select {
+							case err := <-done:
+								t.Fatalf("the %s that waited has ended: %v", k.name, err)
+							default:
+							}
+							go k.free(t, s, peer)
+							rowOK(t, <-done)
+							return
+						}
+						rowTimedOut(t, <-done)
+						took(t, k.name, start, before)
+						rowTimedOut(t, k.call(s))
+						took(t, "both", start, before+time.Millisecond)
+					})
+				})
+			}
+		}
+	}
 }
 
 // Rows 35, 36: WriteTimeout.

@@ -43,8 +43,9 @@ type hub struct {
 	slow    []*netstream.NetworkStream
 	rounds  chan struct{} // tokens: how many rounds may be on their way
 
-	begun, completed int64 // the latter atomic
-	end              hubEnd
+	begun     int64
+	completed atomic.Int64
+	end       hubEnd
 
 	mu      sync.Mutex
 	trouble error
@@ -116,7 +117,7 @@ func TestSlowConsumersChild(t *testing.T) {
 		within(t, "Done", s.Done())
 	}
 	h.end.Dropped = int(h.group.Stats().Dropped)
-	h.end.WritesBegun, h.end.WritesCompleted = int(h.begun), int(atomic.LoadInt64(&h.completed))
+	h.end.WritesBegun, h.end.WritesCompleted = int(h.begun), int(h.completed.Load())
 	if h.trouble != nil {
 		h.end.Trouble = h.trouble.Error()
 	}
@@ -141,7 +142,7 @@ func (h *hub) publish(kind byte) {
 			if err := s.EndWrite(ar); err != nil {
 				h.note(fmt.Errorf("to a peer that reads: %w", err))
 			}
-			atomic.AddInt64(&h.completed, 1)
+			h.completed.Add(1)
 			if open.Add(-1) == 0 {
 				<-h.rounds
 			}
@@ -152,7 +153,7 @@ func (h *hub) publish(kind byte) {
 			if err := hubError(s.EndWrite(ar), h.task.Policy); err != nil {
 				h.note(err)
 			}
-			atomic.AddInt64(&h.completed, 1)
+			h.completed.Add(1)
 		})
 		if err == nil {
 			h.end.SlowBegun++
