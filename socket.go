@@ -48,8 +48,7 @@ func (k *Socket) Shutdown(how ShutdownHow) error {
 			err = k.stream.shutdownSend(t)
 		}
 		if how != ShutdownSend {
-			k.stream.noteShutRead()
-			err = errors.Join(err, t.closeRead())
+			err = errors.Join(err, k.stream.shutdownReceive(t))
 		}
 		return err
 	})
@@ -67,10 +66,15 @@ func (s *NetworkStream) shutdownSend(t transport) error {
 	return t.closeWrite()
 }
 
-func (s *NetworkStream) noteShutRead() {
+// shutdownReceive ends the reading half. What the connection refuses changes nothing here either.
+func (s *NetworkStream) shutdownReceive(t transport) error {
+	if err := t.closeRead(); err != nil {
+		return err
+	}
 	s.mu.Lock()
 	s.shutRead = true
 	s.mu.Unlock()
+	return nil
 }
 
 // LocalAddr returns the local address.
