@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"net"
+	"os"
+	"syscall"
 	"time"
 )
 
@@ -37,11 +39,24 @@ func dial(ctx context.Context, network, address string, c *Config, onLoop bool) 
 		return nil, wrapOpError("dial", err)
 	}
 	s, err := newStream(conn, c, onLoop)
+	if errors.Is(err, errNotConnected) {
+		err = lostError(conn)
+	}
 	if err != nil {
 		conn.Close()
 		return nil, err
 	}
 	return s, nil
+}
+
+// lostError is the error of a connection that was lost before it could become a stream: what net's dialer says when it is
+// lost a moment earlier. Nobody else has been told yet, so it is the socket's pending error.
+func lostError(conn net.Conn) error {
+	why := &IOError{Err: codeError(CodeNotConnected, errNotConnected)}
+	if errno, _ := control(rawConnOf(conn), pendingErrno); errno != 0 {
+		why.Err = classify(os.NewSyscallError("connect", syscall.Errno(errno)))
+	}
+	return opError("dial", nil, conn.RemoteAddr(), why)
 }
 
 // endedBy returns ctx's error if that is why a dial failed. The dialer has a timer of its own for ctx's deadline,

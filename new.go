@@ -2,8 +2,11 @@ package netstream
 
 import (
 	"errors"
+	"fmt"
 	"net"
+	"os"
 	"reflect"
+	"syscall"
 	"time"
 )
 
@@ -137,7 +140,10 @@ func checkConnected(conn net.Conn) error {
 		return nil
 	}
 	if _, err := control(raw, peerErrno); err != nil {
-		return codeError(CodeNotConnected, errors.Join(errNotConnected, err))
+		if _, ok := err.(syscall.Errno); ok {
+			err = os.NewSyscallError("getpeername", err)
+		}
+		return codeError(CodeNotConnected, fmt.Errorf("%w: %w", errNotConnected, err))
 	}
 	return nil
 }
