@@ -33,8 +33,8 @@ func dial(ctx context.Context, network, address string, c *Config, onLoop bool) 
 	var dialer net.Dialer
 	conn, err := dialer.DialContext(ctx, network, address)
 	if err != nil {
-		if ctxErr := endedBy(ctx, err); ctxErr != nil {
-			return nil, dialError(network, err, &IOError{Err: classify(ctxErr)})
+		if ctxErr := endedBy(ctx, err); ctxErr != nil && !errors.Is(err, ctxErr) {
+			return nil, dialError(network, err, &IOError{Err: abandonedError(ctxErr)})
 		}
 		return nil, wrapOpError("dial", err)
 	}
@@ -54,7 +54,7 @@ func dial(ctx context.Context, network, address string, c *Config, onLoop bool) 
 func lostError(conn net.Conn) error {
 	why := &IOError{Err: codeError(CodeNotConnected, errNotConnected)}
 	if errno, _ := control(rawConnOf(conn), pendingErrno); errno != 0 {
-		why.Err = classify(os.NewSyscallError("connect", syscall.Errno(errno)))
+		why.Err = errnoError("connect", syscall.Errno(errno))
 	}
 	return opError("dial", nil, conn.RemoteAddr(), why)
 }
@@ -68,6 +68,26 @@ func endedBy(ctx context.Context, err error) error {
 	}
 	return ctx.Err()
 }
+
+// abandonedError is the error of a dial that ctxErr has ended, with the text that net's dialer gives it.
+func abandonedError(ctxErr error) *SocketError {
+	switch ctxErr {
+	case context.DeadlineExceeded:
+		return codeError(CodeTimedOut, &worded{ctxErr, os.ErrDeadlineExceeded.Error()})
+	case context.Canceled:
+		return codeError(CodeOperationAborted, &worded{ctxErr, "operation was canceled"})
+	}
+	return canceledError(ctxErr)
+}
+
+// worded is an error in other words.
+type worded struct {
+	err  error
+	text string
+}
+
+func (w *worded) Error() string { return w.text }
+func (w *worded) Unwrap() error { return w.err }
 
 // dialError keeps the addresses net has found and says what ended the attempt.
 func dialError(network string, err error, why error) error {

@@ -58,9 +58,10 @@
 // # Errors
 //
 // An I/O failure is a *net.OpError around an [*IOError] (how many bytes, torn or not) around a [*SocketError] (the
-// Winsock code of .NET) around the errno. errors.Is finds net.ErrClosed, os.ErrDeadlineExceeded, the
-// context's error, the errno and the code, as in errors.Is(err, netstream.CodeConnectionReset). The end of
-// the stream is io.EOF, never wrapped. Argument and state errors are returned as they are.
+// Winsock code of .NET) around package net's *os.SyscallError around the errno, and reads like net's. errors.Is finds
+// net.ErrClosed, os.ErrDeadlineExceeded, the context's error, the errno (where a system call has failed, so not after
+// Close) and the code, as in errors.Is(err, netstream.CodeConnectionReset). The end of the stream is io.EOF, never
+// wrapped. Argument and state errors are returned as they are.
 //
 // # Engines
 //

@@ -192,7 +192,7 @@ func shutdownResult(ctx context.Context, results []drained) error {
 	}
 	var failure *IOError
 	if err := ctx.Err(); err != nil { // a cut stream may have broken another one's pipe: the cut is the reason
-		first = classify(err)
+		first = canceledError(err)
 	} else if errors.As(first, &failure) {
 		first = failure.Err
 	}

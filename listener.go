@@ -98,9 +98,9 @@ func checkNetwork(op, network string) error {
 func wrapOpError(op string, err error) error {
 	var inner *net.OpError
 	if errors.As(err, &inner) {
-		return &net.OpError{Op: op, Net: inner.Net, Source: inner.Source, Addr: inner.Addr, Err: &IOError{Err: classify(inner.Err)}}
+		return &net.OpError{Op: op, Net: inner.Net, Source: inner.Source, Addr: inner.Addr, Err: &IOError{Err: classify(op, inner.Err)}}
 	}
-	return opError(op, nil, nil, &IOError{Err: classify(err)})
+	return opError(op, nil, nil, &IOError{Err: classify(op, err)})
 }
 
 // Addr returns the listener's address.
@@ -153,7 +153,7 @@ func (l *Listener) accept(onLoop bool) (*NetworkStream, error) {
 				return nil, l.closedError()
 			}
 		default:
-			return nil, &IOError{Err: classify(err)}
+			return nil, &IOError{Err: classify("accept", err)}
 		}
 	}
 }
@@ -161,7 +161,7 @@ func (l *Listener) accept(onLoop bool) (*NetworkStream, error) {
 // aborted reports whether err is about one connection that went away before it was accepted (accept(2), NOTES).
 func aborted(err error) bool {
 	var e *SocketError
-	if !errors.As(classify(err), &e) {
+	if !errors.As(classify("accept", err), &e) {
 		return false
 	}
 	switch e.Code {
@@ -210,19 +210,19 @@ func (l *Listener) hasClosed() bool {
 func (l *Listener) closedError() error { return &IOError{Err: disposedError("Listener", nil)} }
 
 // Close stops listening. Begun accepts complete with a chain that matches net.ErrClosed; streams that were accepted
-// go on. A second Close returns nil.
+// go on. A second Close is an error that matches net.ErrClosed, as that of net's listeners.
 func (l *Listener) Close() error {
 	l.mu.Lock()
 	if l.isClosed {
 		l.mu.Unlock()
-		return nil
+		return opError("close", l.Addr(), nil, l.closedError())
 	}
 	l.isClosed = true
 	close(l.closed)
 	l.mu.Unlock()
 	l.config.Group.leaveListener(l)
 	if err := l.inner.Close(); err != nil {
-		return opError("close", l.Addr(), nil, &IOError{Err: classify(err)})
+		return opError("close", l.Addr(), nil, &IOError{Err: classify("close", err)})
 	}
 	return nil
 }

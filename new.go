@@ -79,7 +79,7 @@ func (s *NetworkStream) attach(conn net.Conn, onLoop bool) error {
 	case s.config.Engine == EngineEpoll:
 		t, err := adoptEpoll(s, conn, whyChosen)
 		if exhausted(err) { // it can be had, only not now
-			return s.opError("new", &IOError{Err: classify(err)})
+			return s.opError("new", &IOError{Err: classify("dup", err)})
 		}
 		if err != nil {
 			return errEngine(EngineEpoll, err.Error())

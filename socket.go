@@ -169,6 +169,11 @@ func (k *Socket) set(o option, value int) error {
 	return k.do("set", func(t transport) error { return t.setOption(o, value) })
 }
 
+// socketCalls is what package net calls the system calls behind the methods.
+var socketCalls = map[string]string{
+	"shutdown": "shutdown", "set": "setsockopt", "available": "ioctl", "sendqueue": "ioctl",
+}
+
 // do runs f with the transport kept from going away.
 func (k *Socket) do(op string, f func(transport) error) error {
 	s := k.stream
@@ -178,7 +183,7 @@ func (k *Socket) do(op string, f func(transport) error) error {
 	}
 	defer s.leave()
 	if err := f(t); err != nil {
-		return s.opError(op, &IOError{Err: classify(err)})
+		return s.opError(op, &IOError{Err: classify(socketCalls[op], err)})
 	}
 	return nil
 }

@@ -112,7 +112,7 @@ func (s *NetworkStream) DataAvailable() (bool, error) {
 	defer s.leave()
 	n, err := t.available()
 	if err != nil {
-		return false, s.opError("read", &IOError{Err: classify(err)})
+		return false, s.opError("read", &IOError{Err: classify("ioctl", err)})
 	}
 	return n > 0, nil
 }

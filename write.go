@@ -303,7 +303,7 @@ func (s *NetworkStream) refuseBlockingWriteLocked(ctx context.Context, soft bool
 		return &IOError{Err: e}
 	}
 	if err := ctx.Err(); err != nil {
-		return &IOError{Err: classify(err)}
+		return &IOError{Err: canceledError(err)}
 	}
 	return nil
 }

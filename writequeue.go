@@ -306,7 +306,7 @@ func (s *NetworkStream) takeFinished(last attempt) (finished, bare opList) {
 
 // writeFailedLocked ends the first operation in flight with the transport's error.
 func (s *NetworkStream) writeFailedLocked(err error) {
-	e := classify(err)
+	e := classify(callWrite, err)
 	s.noteDeadLocked(e)
 	if op := s.write.inflight.popFront(); op != nil {
 		s.endWriteLocked(op, e)
