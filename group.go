@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"weak"
@@ -26,11 +27,14 @@ type Group struct {
 	// mu guards what follows. It is locked with a stream's mu held at times, never the other way round.
 	mu        sync.Mutex
 	stopped   bool
-	streams   map[weak.Pointer[NetworkStream]]struct{} // weak: a stream that is forgotten open can be collected
+	streams   map[member]*counters // of those that have joined; the counters outlive a stream that is collected
 	listeners map[*Listener]struct{}
 	waiting   map[*NetworkStream]struct{}
 	past      Stats // sums of the streams that have left
 }
+
+// member is a stream in a group. It is weak, so a stream that is forgotten open can be collected.
+type member = weak.Pointer[NetworkStream]
 
 var errGroupStopped = &InvalidOperationError{Message: "the group was shut down"}
 
@@ -44,10 +48,27 @@ func (g *Group) join(s *NetworkStream) error {
 		return errGroupStopped
 	}
 	if g.streams == nil {
-		g.streams = make(map[weak.Pointer[NetworkStream]]struct{})
+		g.streams = make(map[member]*counters)
 	}
-	g.streams[weak.Make(s)] = struct{}{}
+	m := weak.Make(s)
+	g.streams[m] = s.counters
+	runtime.AddCleanup(s, g.collected, m)
 	return nil
+}
+
+// collected takes a stream out that was forgotten open.
+func (g *Group) collected(m member) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if c := g.streams[m]; c != nil {
+		g.removeLocked(m, c.orphaned())
+	}
+}
+
+// removeLocked takes a stream out and keeps its sums.
+func (g *Group) removeLocked(m member, c counters) {
+	delete(g.streams, m)
+	g.past.add(c.stats())
 }
 
 // check refuses early what join would refuse.
@@ -63,14 +84,14 @@ func (g *Group) check() error {
 	return nil
 }
 
-// remove takes a finished stream out and keeps its sums.
+// remove takes a finished stream out.
 func (g *Group) remove(s *NetworkStream) {
-	st := s.Stats()
-	st.Streams = 0
+	s.mu.Lock()
+	c := *s.counters
+	s.mu.Unlock()
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	delete(g.streams, weak.Make(s))
-	g.past.add(st)
+	g.removeLocked(weak.Make(s), c)
 }
 
 func (g *Group) joinListener(l *Listener) error {
@@ -109,11 +130,11 @@ func (g *Group) snapshotPast() ([]*NetworkStream, Stats) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	streams := make([]*NetworkStream, 0, len(g.streams))
-	for w := range g.streams {
-		if s := w.Value(); s != nil {
+	for m, c := range g.streams {
+		if s := m.Value(); s != nil {
 			streams = append(streams, s)
 		} else {
-			delete(g.streams, w)
+			g.removeLocked(m, c.orphaned()) // its cleanup is still to come
 		}
 	}
 	return streams, g.past

@@ -50,7 +50,7 @@ func newStream(conn net.Conn, c *Config, onLoop bool) (*NetworkStream, error) {
 }
 
 func bareStream(c *Config, local, remote net.Addr) *NetworkStream {
-	s := &NetworkStream{config: c}
+	s := &NetworkStream{config: c, counters: new(counters)}
 	s.addresses.keep(local, remote)
 	s.socket.stream = s
 	s.owner.stream = s

@@ -65,7 +65,7 @@ type NetworkStream struct {
 	write writeQueue
 
 	readTimeout, writeTimeout time.Duration // of blocking calls; 0: none
-	counters                  counters
+	counters                  *counters     // apart from the stream, which its group outlives
 }
 
 // CanRead reports whether the stream was built for reading and has not been closed. It says nothing about the
