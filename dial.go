@@ -30,6 +30,11 @@ func dialConfig(ctx context.Context, network string, cfg *Config) (*Config, erro
 }
 
 func dial(ctx context.Context, network, address string, c *Config, onLoop bool) (*NetworkStream, error) {
+	if err := c.Group.check(); errors.Is(err, ErrGroupFull) {
+		return nil, dialError(network, nil, err)
+	} else if err != nil {
+		return nil, err
+	}
 	var dialer net.Dialer
 	conn, err := dialer.DialContext(ctx, network, address)
 	if err != nil {

@@ -36,10 +36,11 @@ func newStream(conn net.Conn, c *Config, onLoop bool) (*NetworkStream, error) {
 		return nil, opError("new", conn.LocalAddr(), conn.RemoteAddr(), &IOError{Err: err})
 	}
 	s := bareStream(c, conn.LocalAddr(), conn.RemoteAddr())
-	if err := c.Group.check(); err != nil {
-		return nil, err
+	if err := c.Group.reserve(); err != nil {
+		return nil, s.opError("new", err)
 	}
 	if err := s.attach(conn, onLoop); err != nil {
+		c.Group.giveUp()
 		return nil, err
 	}
 	if err := c.Group.join(s); err != nil { // last: who finds a stream in the group may use it
