@@ -200,7 +200,7 @@ func (s *NetworkStream) endingLocked() ending {
 // side, where the peer's last words and a clean end may still wait.
 func (s *NetworkStream) noteDeadLocked(err error) {
 	var e *SocketError
-	if !errors.As(err, &e) || e.cause != nil {
+	if !errors.As(err, &e) || !e.fromSystem() {
 		return
 	}
 	switch e.Code {

@@ -49,7 +49,8 @@ func (s *NetworkStream) WriteTo(w io.Writer) (int64, error) {
 
 // ReadFrom sends everything r has; it implements io.ReaderFrom. An *os.File (or an io.LimitedReader over one) goes
 // into a TCP or Unix stream by sendfile where the system has it, as long as nothing is queued. Its chunks
-// take their turn among other writes and are not mixed with them.
+// take their turn among other writes and are not mixed with them. A net.Buffers is better given to
+// [NetworkStream.WriteBuffers].
 func (s *NetworkStream) ReadFrom(r io.Reader) (int64, error) {
 	n, done, err := s.readFromFile(r)
 	if done || err != nil {

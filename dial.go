@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"net"
+	"os"
+	"syscall"
 	"time"
 )
 
@@ -28,20 +30,38 @@ func dialConfig(ctx context.Context, network string, cfg *Config) (*Config, erro
 }
 
 func dial(ctx context.Context, network, address string, c *Config, onLoop bool) (*NetworkStream, error) {
+	if err := c.Group.check(); errors.Is(err, ErrGroupFull) {
+		return nil, dialError(network, nil, err)
+	} else if err != nil {
+		return nil, err
+	}
 	var dialer net.Dialer
 	conn, err := dialer.DialContext(ctx, network, address)
 	if err != nil {
-		if ctxErr := endedBy(ctx, err); ctxErr != nil {
-			return nil, dialError(network, err, &IOError{Err: classify(ctxErr)})
+		if ctxErr := endedBy(ctx, err); ctxErr != nil && !errors.Is(err, ctxErr) {
+			return nil, dialError(network, err, &IOError{Err: abandonedError(ctxErr)})
 		}
 		return nil, wrapOpError("dial", err)
 	}
 	s, err := newStream(conn, c, onLoop)
+	if errors.Is(err, errNotConnected) {
+		err = lostError(conn)
+	}
 	if err != nil {
 		conn.Close()
 		return nil, err
 	}
 	return s, nil
+}
+
+// lostError is the error of a connection that was lost before it could become a stream: what net's dialer says when it is
+// lost a moment earlier. Nobody else has been told yet, so it is the socket's pending error.
+func lostError(conn net.Conn) error {
+	why := &IOError{Err: codeError(CodeNotConnected, errNotConnected)}
+	if errno, _ := control(rawConnOf(conn), pendingErrno); errno != 0 {
+		why.Err = errnoError("connect", syscall.Errno(errno))
+	}
+	return opError("dial", nil, conn.RemoteAddr(), why)
 }
 
 // endedBy returns ctx's error if that is why a dial failed. The dialer has a timer of its own for ctx's deadline,
@@ -53,6 +73,26 @@ func endedBy(ctx context.Context, err error) error {
 	}
 	return ctx.Err()
 }
+
+// abandonedError is the error of a dial that ctxErr has ended, with the text that net's dialer gives it.
+func abandonedError(ctxErr error) *SocketError {
+	switch ctxErr {
+	case context.DeadlineExceeded:
+		return codeError(CodeTimedOut, &worded{ctxErr, os.ErrDeadlineExceeded.Error()})
+	case context.Canceled:
+		return codeError(CodeOperationAborted, &worded{ctxErr, "operation was canceled"})
+	}
+	return canceledError(ctxErr)
+}
+
+// worded is an error in other words.
+type worded struct {
+	err  error
+	text string
+}
+
+func (w *worded) Error() string { return w.text }
+func (w *worded) Unwrap() error { return w.err }
 
 // dialError keeps the addresses net has found and says what ended the attempt.
 func dialError(network string, err error, why error) error {

@@ -3,6 +3,8 @@ package netstream_test
 import (
 	"context"
 	"errors"
+	"net"
+	"syscall"
 	"testing"
 	"time"
 
@@ -32,4 +34,40 @@ func TestBeginConnectDoesNotWait(t *testing.T) {
 	if err := within(t, "the callback", ended); !errors.Is(err, context.Canceled) {
 		t.Error("EndConnect:", err)
 	}
+}
+
+// A server that resets what it accepts may do so before Dial has looked at the connection: its error tells, as net's
+// would, that it was reset.
+func TestConnectToAServerThatResets(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	accepting := async(func() error {
+		for {
+			conn, err := ln.Accept()
+			if err != nil {
+				return err
+			}
+			conn.(*net.TCPConn).SetLinger(0)
+			conn.Close()
+		}
+	})
+	defer func() { ln.Close(); <-accepting }()
+	address, failed := ln.Addr().String(), 0
+	for _, st := range connectStyles {
+		for range 1000 {
+			s, err := st.connect(t.Context(), "tcp", address, nil)
+			if err == nil {
+				s.Close()
+				continue
+			}
+			failed++
+			checkChain(t, err, "dial")
+			if !errors.Is(err, syscall.ECONNRESET) || !errors.Is(err, netstream.CodeConnectionReset) {
+				t.Fatalf("%s: %v", st.name, err)
+			}
+		}
+	}
+	t.Logf("%d were reset before they were streams", failed)
 }

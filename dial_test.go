@@ -156,7 +156,7 @@ func TestConnectRefused(t *testing.T) {
 			if errors.As(err, &socket) && socket.ErrorCode() != 10061 {
 				t.Errorf("ErrorCode %d", socket.ErrorCode())
 			}
-			if want := "dial tcp " + address + ": " + syscall.ECONNREFUSED.Error(); err.Error() != want {
+			if want := "dial tcp " + address + ": connect: " + syscall.ECONNREFUSED.Error(); err.Error() != want {
 				t.Errorf("text %q, want %q", err, want)
 			}
 		})

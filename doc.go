@@ -58,10 +58,11 @@
 // # Errors
 //
 // An I/O failure is a *net.OpError around an [*IOError] (how many bytes, torn or not) around a [*SocketError] (the
-// Winsock code of .NET) around the errno. errors.Is finds net.ErrClosed, os.ErrDeadlineExceeded, the
-// context's error, the errno and the code, as in errors.Is(err, netstream.CodeConnectionReset). The end of
-// the stream is io.EOF, never wrapped. Argument and state errors are returned as they are. A Begin does not report a
-// broken connection: who begins writes and never ends them asks [NetworkStream.WriteErr], or finds it in Stats.
+// Winsock code of .NET) around package net's *os.SyscallError around the errno, and reads like net's. errors.Is finds
+// net.ErrClosed, os.ErrDeadlineExceeded, the context's error, the errno (where a system call has failed, so not after
+// Close) and the code, as in errors.Is(err, netstream.CodeConnectionReset). The end of the stream is io.EOF, never
+// wrapped. Argument and state errors are returned as they are. A Begin does not report a broken connection: who begins
+// writes and never ends them asks [NetworkStream.WriteErr], or finds it in Stats.
 //
 // # Engines
 //

@@ -213,17 +213,16 @@ var (
 	errDeadline = codeError(CodeTimedOut, os.ErrDeadlineExceeded)
 	errCanceled = codeError(CodeOperationAborted, context.Canceled)
 	errCtxDone  = codeError(CodeTimedOut, context.DeadlineExceeded)
-	errShutdown = codeError(CodeShutdown, nil)
+	errShutdown = errnoError(callWrite, codeToErrno(CodeShutdown)) // net asks the kernel, which says this
 )
 
-// errnoError returns the error for a system call that failed with errno.
-func errnoError(errno syscall.Errno) *SocketError {
-	return &SocketError{Code: errnoToCode(errno), Errno: errno}
+// errnoError returns the error of a system call, by package net's name, that failed with errno.
+func errnoError(call string, errno syscall.Errno) *SocketError {
+	return &SocketError{Code: errnoToCode(errno), Errno: errno, cause: os.NewSyscallError(call, errno)}
 }
 
-// codeError returns an error with the given code and the errno that stands for
-// it on this system. cause, which may be nil, gives it its text and is what it
-// unwraps to.
+// codeError returns an error of this program's own making with the given code.
+// cause, which may be nil, gives it its text and is what it unwraps to.
 func codeError(code SocketErrorCode, cause error) *SocketError {
 	return &SocketError{Code: code, Errno: codeToErrno(code), cause: cause}
 }
@@ -264,9 +263,10 @@ func shutdownError() *SocketError { return errShutdown }
 // classify gives an error from outside this package (a foreign net.Conn, a
 // dialer, a system call) a chain with a *SocketError in it. io.EOF is no failure
 // and passes untouched, and so does what has a *SocketError already. The
-// *net.OpError and *os.SyscallError on the outside are taken off, because opError
-// will put the operation and addresses back once.
-func classify(err error) error {
+// *net.OpError on the outside is taken off, because opError will put the operation
+// and addresses back once. A bare errno gets the *os.SyscallError that package
+// net has around it; call is the name there.
+func classify(call string, err error) error {
 	if err == nil || err == io.EOF {
 		return err
 	}
@@ -275,7 +275,7 @@ func classify(err error) error {
 	}
 	cause := peel(err)
 	if errno, ok := cause.(syscall.Errno); ok {
-		return errnoError(errno)
+		return errnoError(call, errno)
 	}
 	if cause == os.ErrDeadlineExceeded {
 		return errDeadline
@@ -311,7 +311,7 @@ func codeOf(err error) SocketErrorCode {
 	return CodeSocketError
 }
 
-// peel takes off what opError will put on again: who failed where.
+// peel takes off what opError will put on again: who failed where. An *os.SyscallError stays if it is what it says.
 func peel(err error) error {
 	for {
 		inner := err
@@ -319,7 +319,9 @@ func peel(err error) error {
 		case *net.OpError:
 			inner = e.Err
 		case *os.SyscallError:
-			inner = e.Err
+			if _, system := e.Err.(syscall.Errno); !system {
+				inner = e.Err
+			}
 		}
 		if inner == nil || inner == err {
 			return err
@@ -329,7 +331,10 @@ func peel(err error) error {
 }
 
 // opError puts the operation and the addresses around err: the outermost layer
-// of every I/O error, and the one place that builds it. nil and io.EOF pass, and
+// of every I/O error, and the one place that builds it. What a program that
+// knows package net looks for below is found by errors.As and errors.Is, the
+// *os.SyscallError too; a type assertion of OpError.Err itself finds the
+// *IOError and nothing else. nil and io.EOF pass, and
 // so does what is a *net.OpError already. "accept", "listen" and "set" concern the
 // local address, and package net shows that one alone.
 func opError(op string, local, remote net.Addr, err error) error {

@@ -96,7 +96,7 @@ func TestObjectDisposedErrorCause(t *testing.T) {
 }
 
 func TestIOErrorText(t *testing.T) {
-	reset := errnoError(syscall.ECONNRESET)
+	reset := errnoError(callRead, syscall.ECONNRESET)
 	for _, c := range []struct {
 		err  *IOError
 		want string
@@ -123,7 +123,7 @@ func TestIOErrorTimeoutTemporary(t *testing.T) {
 	if !torn.Timeout() || torn.Temporary() {
 		t.Error("a torn stream invites another try")
 	}
-	if e := (&IOError{Err: errnoError(syscall.EPIPE)}); e.Timeout() || e.Temporary() {
+	if e := (&IOError{Err: errnoError(callRead, syscall.EPIPE)}); e.Timeout() || e.Temporary() {
 		t.Error("EPIPE is temporary")
 	}
 	if e := (&IOError{}); e.Timeout() || e.Temporary() {
@@ -194,9 +194,9 @@ func TestClassify(t *testing.T) {
 		is   error
 		text string
 	}{
-		{"errno", reset, CodeConnectionReset, reset, reset.Error()},
-		{"SyscallError", os.NewSyscallError("read", reset), CodeConnectionReset, reset, reset.Error()},
-		{"OpError", inOp(os.NewSyscallError("read", reset)), CodeConnectionReset, reset, reset.Error()},
+		{"errno", reset, CodeConnectionReset, reset, callRead + ": " + reset.Error()},
+		{"SyscallError", os.NewSyscallError("recvmsg", reset), CodeConnectionReset, reset, "recvmsg: " + reset.Error()},
+		{"OpError", inOp(os.NewSyscallError("splice", reset)), CodeConnectionReset, reset, "splice: " + reset.Error()},
 		{"errno wrapped", wrapped, CodeConnectionReset, reset, wrapped.Error()},
 		{"deadline", os.ErrDeadlineExceeded, CodeTimedOut, os.ErrDeadlineExceeded, "i/o timeout"},
 		{"deadline in OpError", inOp(os.ErrDeadlineExceeded), CodeTimedOut, os.ErrDeadlineExceeded, "i/o timeout"},
@@ -210,7 +210,7 @@ func TestClassify(t *testing.T) {
 		{"DNS timeout", dnsSlow, CodeTryAgain, dnsSlow, dnsSlow.Error()},
 		{"other", io.ErrNoProgress, CodeSocketError, io.ErrNoProgress, io.ErrNoProgress.Error()},
 	} {
-		got := classify(c.in)
+		got := classify(callRead, c.in)
 		var se *SocketError
 		if !errors.As(got, &se) || se.Code != c.code {
 			t.Errorf("%s: %v, want code %s", c.name, got, c.code.String())
@@ -224,10 +224,10 @@ func TestClassify(t *testing.T) {
 
 func TestClassifyLeavesAlone(t *testing.T) {
 	for _, err := range []error{nil, io.EOF, deadlineError(), ErrQueueFull, opError("read", nil, nil, &IOError{Err: disposedError("Socket", nil)})} {
-		if got := classify(err); got != err {
+		if got := classify(callRead, err); got != err {
 			t.Errorf("classify(%v) = %v", err, got)
 		}
-		if got := classify(&net.OpError{Op: "read", Err: foreignTimeout{}}).(net.Error); !got.Timeout() || got.Temporary() { //nolint:staticcheck // Temporary is what is tested
+		if got := classify(callRead, &net.OpError{Op: "read", Err: foreignTimeout{}}).(net.Error); !got.Timeout() || got.Temporary() { //nolint:staticcheck // Temporary is what is tested
 			t.Error("the cause's own word on Timeout and Temporary is lost")
 		}
 	}
@@ -238,14 +238,14 @@ func TestClassifyRealDial(t *testing.T) {
 	ctx, cancel := context.WithDeadline(context.Background(), time.Unix(1, 0))
 	defer cancel()
 	_, err := (&net.Dialer{}).DialContext(ctx, "tcp", "127.0.0.1:1")
-	got := classify(err)
+	got := classify(callRead, err)
 	if !errors.Is(got, CodeTimedOut) || !errors.Is(got, context.DeadlineExceeded) {
 		t.Errorf("dial after the deadline: %v", got)
 	}
 	ctx, cancel = context.WithCancel(context.Background())
 	cancel()
 	_, err = (&net.Dialer{}).DialContext(ctx, "tcp", "127.0.0.1:1")
-	got = classify(err)
+	got = classify(callRead, err)
 	if !errors.Is(got, CodeOperationAborted) || !errors.Is(got, context.Canceled) {
 		t.Errorf("dial with a cancelled context: %v", got)
 	}
@@ -257,14 +257,14 @@ func TestOpError(t *testing.T) {
 	if opError("write", local, remote, nil) != nil || opError("read", local, remote, io.EOF) != io.EOF {
 		t.Error("nil or io.EOF was wrapped")
 	}
-	inner := &IOError{Err: errnoError(syscall.ECONNRESET)}
+	inner := &IOError{Err: errnoError(callRead, syscall.ECONNRESET)}
 	for op, want := range map[string]string{
 		"write":  "write tcp 127.0.0.1:4000->127.0.0.1:5000: ",
 		"read":   "read tcp 127.0.0.1:4000->127.0.0.1:5000: ",
 		"set":    "set tcp 127.0.0.1:4000: ",
 		"accept": "accept tcp 127.0.0.1:4000: ",
 	} {
-		if got := opError(op, local, remote, inner).Error(); got != want+syscall.ECONNRESET.Error() {
+		if got := opError(op, local, remote, inner).Error(); got != want+inner.Error() {
 			t.Errorf("%s: %q", op, got)
 		}
 	}

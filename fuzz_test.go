@@ -198,7 +198,7 @@ func FuzzSocketErrorMapping(f *testing.F) {
 	f.Fuzz(func(t *testing.T, number uint32, wrap uint8, text string) {
 		errno := syscall.Errno(number)
 		err := wrapped(errno, wrap, text)
-		got := classify(err)
+		got := classify(callRead, err)
 		var e *SocketError
 		if !errors.As(got, &e) {
 			t.Fatalf("no SocketError in %v", got)
@@ -206,7 +206,7 @@ func FuzzSocketErrorMapping(f *testing.F) {
 		if e.Errno != errno || e.Code != errnoToCode(errno) || errno != 0 && !errors.Is(got, errno) || !errors.Is(got, e.Code) {
 			t.Errorf("errno %d became %d, %v", errno, e.Errno, e.Code)
 		}
-		if again := classify(got); again != got {
+		if again := classify(callRead, got); again != got {
 			t.Errorf("%v was classified twice", got)
 		}
 		if back := codeToErrno(e.Code); back != 0 && errnoToCode(back) != e.Code && e.Code != CodeIOPending && e.Code != CodeTryAgain {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"weak"
@@ -19,6 +20,13 @@ type Group struct {
 	MaxPendingBytes  int64
 	MaxPendingWrites int
 
+	// MaxStreams bounds the streams that are in the group at the same time, from when they are made until they are
+	// [NetworkStream.Done]. Zero: no bound. Set it before use. While the group is full its listeners do not accept:
+	// who connects waits in the kernel's backlog until a stream leaves. (An accept that is waiting already when the
+	// last place is taken, by another listener, goroutine or Dial, may hold one accepted connection meanwhile.) Dial,
+	// BeginConnect, New and Pipe do not wait: they fail with [ErrGroupFull].
+	MaxStreams int
+
 	pendingBytes, pendingWrites atomic.Int64
 	wanted                      atomic.Bool // some stream waits for the group's room
 	serving                     atomic.Bool // a goroutine is about to look who can be let in
@@ -26,51 +34,139 @@ type Group struct {
 	// mu guards what follows. It is locked with a stream's mu held at times, never the other way round.
 	mu        sync.Mutex
 	stopped   bool
-	streams   map[weak.Pointer[NetworkStream]]struct{} // weak: a stream that is forgotten open can be collected
+	streams   map[member]*counters // of those that have joined; the counters outlive a stream that is collected
 	listeners map[*Listener]struct{}
 	waiting   map[*NetworkStream]struct{}
-	past      Stats // sums of the streams that have left
+	past      Stats         // sums of the streams that have left
+	reserved  int           // places of streams that are being made
+	left      chan struct{} // made by who waits for a place, closed when one is given up
 }
+
+// member is a stream in a group. It is weak, so a stream that is forgotten open can be collected.
+type member = weak.Pointer[NetworkStream]
 
 var errGroupStopped = &InvalidOperationError{Message: "the group was shut down"}
 
-func (g *Group) join(s *NetworkStream) error {
-	if g == nil {
-		return nil
-	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.stopped {
-		return errGroupStopped
-	}
-	if g.streams == nil {
-		g.streams = make(map[weak.Pointer[NetworkStream]]struct{})
-	}
-	g.streams[weak.Make(s)] = struct{}{}
-	return nil
-}
+// ErrGroupFull is what making a stream fails with when its group has MaxStreams already. Its chain holds a [SocketError]
+// with [CodeTooManyOpenSockets].
+var ErrGroupFull error = codeError(CodeTooManyOpenSockets, errors.New("the group is full"))
 
-// check refuses early what join would refuse.
+// check refuses early what reserve would refuse.
 func (g *Group) check() error {
 	if g == nil {
 		return nil
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.stopped {
+	return g.checkLocked()
+}
+
+func (g *Group) checkLocked() error {
+	switch {
+	case g.stopped:
 		return errGroupStopped
+	case g.fullLocked():
+		return &IOError{Err: ErrGroupFull}
 	}
 	return nil
 }
 
-// remove takes a finished stream out and keeps its sums.
-func (g *Group) remove(s *NetworkStream) {
-	st := s.Stats()
-	st.Streams = 0
+func (g *Group) fullLocked() bool {
+	return g.MaxStreams > 0 && len(g.streams)+g.reserved >= g.MaxStreams
+}
+
+// reserve keeps a place for a stream that is being made, which either joins or gives the place up.
+func (g *Group) reserve() error {
+	if g == nil {
+		return nil
+	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	delete(g.streams, weak.Make(s))
-	g.past.add(st)
+	err := g.checkLocked()
+	if err == nil {
+		g.reserved++
+	}
+	return err
+}
+
+func (g *Group) giveUp() {
+	if g == nil {
+		return
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.reserved--
+	g.announceLocked()
+}
+
+// announceLocked wakes who waits for a place.
+func (g *Group) announceLocked() {
+	if g.left != nil {
+		close(g.left)
+		g.left = nil
+	}
+}
+
+// full returns a channel that is closed when the group may have a place again, nil when it has one or was stopped.
+func (g *Group) full() <-chan struct{} {
+	if g == nil {
+		return nil
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.stopped || !g.fullLocked() {
+		return nil
+	}
+	if g.left == nil {
+		g.left = make(chan struct{})
+	}
+	return g.left
+}
+
+// join takes the place that was reserved.
+func (g *Group) join(s *NetworkStream) error {
+	if g == nil {
+		return nil
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.reserved--
+	if g.stopped {
+		return errGroupStopped
+	}
+	if g.streams == nil {
+		g.streams = make(map[member]*counters)
+	}
+	m := weak.Make(s)
+	g.streams[m] = s.counters
+	runtime.AddCleanup(s, g.collected, m)
+	return nil
+}
+
+// collected takes a stream out that was forgotten open.
+func (g *Group) collected(m member) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if c := g.streams[m]; c != nil {
+		g.removeLocked(m, c.orphaned())
+	}
+}
+
+// removeLocked takes a stream out and keeps its sums.
+func (g *Group) removeLocked(m member, c counters) {
+	delete(g.streams, m)
+	g.past.add(c.stats())
+	g.announceLocked()
+}
+
+// remove takes a finished stream out.
+func (g *Group) remove(s *NetworkStream) {
+	s.mu.Lock()
+	c := *s.counters
+	s.mu.Unlock()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.removeLocked(weak.Make(s), c)
 }
 
 func (g *Group) joinListener(l *Listener) error {
@@ -109,11 +205,11 @@ func (g *Group) snapshotPast() ([]*NetworkStream, Stats) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	streams := make([]*NetworkStream, 0, len(g.streams))
-	for w := range g.streams {
-		if s := w.Value(); s != nil {
+	for m, c := range g.streams {
+		if s := m.Value(); s != nil {
 			streams = append(streams, s)
 		} else {
-			delete(g.streams, w)
+			g.removeLocked(m, c.orphaned()) // its cleanup is still to come
 		}
 	}
 	return streams, g.past
@@ -192,7 +288,7 @@ func shutdownResult(ctx context.Context, results []drained) error {
 	}
 	var failure *IOError
 	if err := ctx.Err(); err != nil { // a cut stream may have broken another one's pipe: the cut is the reason
-		first = classify(err)
+		first = canceledError(err)
 	} else if errors.As(first, &failure) {
 		first = failure.Err
 	}

@@ -52,7 +52,9 @@ func Listen(network, address string, cfg *Config) (*Listener, error) {
 }
 
 // NewListener accepts streams from any net.Listener: one made by net.ListenConfig (SO_REUSEPORT), an inherited
-// descriptor, a wrapper that reads a PROXY header. It takes ln over; Close closes it.
+// descriptor, a wrapper that reads a PROXY header. It takes ln over; Close closes it. A wrapper that hands out connections
+// of its own type, as netutil.LimitListener does, hides the socket from the native engine; [Group.MaxStreams] limits the
+// number of connections without that.
 func NewListener(ln net.Listener, cfg *Config) (*Listener, error) {
 	if isNil(ln) {
 		return nil, &ArgumentNullError{ParamName: "ln"}
@@ -98,9 +100,9 @@ func checkNetwork(op, network string) error {
 func wrapOpError(op string, err error) error {
 	var inner *net.OpError
 	if errors.As(err, &inner) {
-		return &net.OpError{Op: op, Net: inner.Net, Source: inner.Source, Addr: inner.Addr, Err: &IOError{Err: classify(inner.Err)}}
+		return &net.OpError{Op: op, Net: inner.Net, Source: inner.Source, Addr: inner.Addr, Err: &IOError{Err: classify(op, inner.Err)}}
 	}
-	return opError(op, nil, nil, &IOError{Err: classify(err)})
+	return opError(op, nil, nil, &IOError{Err: classify(op, err)})
 }
 
 // Addr returns the listener's address.
@@ -127,19 +129,24 @@ func (l *Listener) opError(err error) error { return opError("accept", l.Addr(),
 func (l *Listener) accept(onLoop bool) (*NetworkStream, error) {
 	var pause acceptPause
 	for {
+		if !l.awaitPlace() {
+			return nil, l.closedError()
+		}
 		conn, err := l.inner.Accept()
 		switch {
 		case err == nil:
-			s, err := newStream(conn, l.config, onLoop)
-			for exhausted(err) && l.waitOut(&pause, err) { // accepted with the last descriptor: it waits for another
-				s, err = newStream(conn, l.config, onLoop)
-			}
+			s, err := l.streamOf(conn, onLoop, &pause)
 			if err == nil {
 				return s, nil
 			}
 			conn.Close()
 			switch {
-			case errors.Is(err, errGroupStopped), errors.Is(err, errors.ErrUnsupported):
+			case l.hasClosed():
+				return nil, l.closedError()
+			case errors.Is(err, errGroupStopped):
+				<-l.closed // Shutdown is about to
+				return nil, l.closedError()
+			case errors.Is(err, errors.ErrUnsupported):
 				return nil, err
 			case aborted(err): // the kernel hands out connections that were reset while they waited
 			case !l.waitOut(&pause, err):
@@ -153,15 +160,39 @@ func (l *Listener) accept(onLoop bool) (*NetworkStream, error) {
 				return nil, l.closedError()
 			}
 		default:
-			return nil, &IOError{Err: classify(err)}
+			return nil, &IOError{Err: classify("accept", err)}
 		}
 	}
+}
+
+// streamOf makes a stream of a connection that was accepted with the last descriptor, or the last place in the group, when
+// there is another.
+func (l *Listener) streamOf(conn net.Conn, onLoop bool, pause *acceptPause) (*NetworkStream, error) {
+	for {
+		s, err := newStream(conn, l.config, onLoop)
+		again := errors.Is(err, ErrGroupFull) && l.awaitPlace() || exhausted(err) && l.waitOut(pause, err)
+		if !again {
+			return s, err
+		}
+	}
+}
+
+// awaitPlace waits until the group has a place; false when the listener was closed meanwhile.
+func (l *Listener) awaitPlace() bool {
+	for left := l.config.Group.full(); left != nil; left = l.config.Group.full() {
+		select {
+		case <-left:
+		case <-l.closed:
+			return false
+		}
+	}
+	return true
 }
 
 // aborted reports whether err is about one connection that went away before it was accepted (accept(2), NOTES).
 func aborted(err error) bool {
 	var e *SocketError
-	if !errors.As(classify(err), &e) {
+	if !errors.As(classify("accept", err), &e) {
 		return false
 	}
 	switch e.Code {
@@ -210,19 +241,19 @@ func (l *Listener) hasClosed() bool {
 func (l *Listener) closedError() error { return &IOError{Err: disposedError("Listener", nil)} }
 
 // Close stops listening. Begun accepts complete with a chain that matches net.ErrClosed; streams that were accepted
-// go on. A second Close returns nil.
+// go on. A second Close is an error that matches net.ErrClosed, as that of net's listeners.
 func (l *Listener) Close() error {
 	l.mu.Lock()
 	if l.isClosed {
 		l.mu.Unlock()
-		return nil
+		return opError("close", l.Addr(), nil, l.closedError())
 	}
 	l.isClosed = true
 	close(l.closed)
 	l.mu.Unlock()
 	l.config.Group.leaveListener(l)
 	if err := l.inner.Close(); err != nil {
-		return opError("close", l.Addr(), nil, &IOError{Err: classify(err)})
+		return opError("close", l.Addr(), nil, &IOError{Err: classify("close", err)})
 	}
 	return nil
 }

@@ -2,8 +2,11 @@ package netstream
 
 import (
 	"errors"
+	"fmt"
 	"net"
+	"os"
 	"reflect"
+	"syscall"
 	"time"
 )
 
@@ -35,10 +38,11 @@ func newStream(conn net.Conn, c *Config, onLoop bool) (*NetworkStream, error) {
 		return nil, opError("new", conn.LocalAddr(), conn.RemoteAddr(), &IOError{Err: err})
 	}
 	s := bareStream(c, conn.LocalAddr(), conn.RemoteAddr())
-	if err := c.Group.check(); err != nil {
-		return nil, err
+	if err := c.Group.reserve(); err != nil {
+		return nil, s.opError("new", err)
 	}
 	if err := s.attach(conn, onLoop); err != nil {
+		c.Group.giveUp()
 		return nil, err
 	}
 	if err := c.Group.join(s); err != nil { // last: who finds a stream in the group may use it
@@ -49,7 +53,7 @@ func newStream(conn net.Conn, c *Config, onLoop bool) (*NetworkStream, error) {
 }
 
 func bareStream(c *Config, local, remote net.Addr) *NetworkStream {
-	s := &NetworkStream{config: c}
+	s := &NetworkStream{config: c, counters: new(counters)}
 	s.addresses.keep(local, remote)
 	s.socket.stream = s
 	s.owner.stream = s
@@ -78,7 +82,7 @@ func (s *NetworkStream) attach(conn net.Conn, onLoop bool) error {
 	case s.config.Engine == EngineEpoll:
 		t, err := adoptEpoll(s, conn, whyChosen)
 		if exhausted(err) { // it can be had, only not now
-			return s.opError("new", &IOError{Err: classify(err)})
+			return s.opError("new", &IOError{Err: classify("dup", err)})
 		}
 		if err != nil {
 			return errEngine(EngineEpoll, err.Error())
@@ -139,7 +143,10 @@ func checkConnected(conn net.Conn) error {
 		return nil
 	}
 	if _, err := control(raw, peerErrno); err != nil {
-		return codeError(CodeNotConnected, errors.Join(errNotConnected, err))
+		if _, ok := err.(syscall.Errno); ok {
+			err = os.NewSyscallError("getpeername", err)
+		}
+		return codeError(CodeNotConnected, fmt.Errorf("%w: %w", errNotConnected, err))
 	}
 	return nil
 }

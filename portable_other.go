@@ -27,5 +27,8 @@ func rawUnacked(syscall.RawConn) (int, error)  { return 0, errors.ErrUnsupported
 // peerErrno trusts that net hands out connected sockets only; a closed one fails in control.
 func peerErrno(int) (int, syscall.Errno) { return 0, 0 }
 
+// pendingErrno knows none.
+func pendingErrno(int) (int, syscall.Errno) { return 0, 0 }
+
 // pollWritable waits a little: there is no portable way to ask.
 func pollWritable(uintptr) { time.Sleep(time.Millisecond) }

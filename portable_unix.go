@@ -178,6 +178,12 @@ func peerErrno(fd int) (int, syscall.Errno) {
 	return 0, errno
 }
 
+// pendingErrno takes the error that the socket has not told anybody yet, 0 for none.
+func pendingErrno(fd int) (int, syscall.Errno) {
+	pending, errno := sys.SocketError(fd)
+	return int(pending), errno
+}
+
 // pollSlice bounds one wait for room on a descriptor that somebody uses directly: Close waits for it.
 const pollSlice = 20 * time.Millisecond
 

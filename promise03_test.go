@@ -26,8 +26,7 @@ var queuedWays = []queuedWay{
 	},
 	func(t *testing.T, s *netstream.NetworkStream, p []byte) <-chan error {
 		ch := make(chan error, 1)
-		third := len(p) / 3
-		_, err := s.BeginWritev([][]byte{p[:third], nil, p[third : 2*third], p[2*third:]},
+		_, err := s.BeginWritev(thirds(p),
 			func(ar netstream.AsyncResult) { ch <- s.EndWrite(ar) }, nil)
 		if err != nil {
 			t.Fatal(err)
@@ -36,6 +35,9 @@ var queuedWays = []queuedWay{
 	},
 	func(t *testing.T, s *netstream.NetworkStream, p []byte) <-chan error {
 		return inLine(t, s, func() error { _, err := s.WriteContext(context.Background(), p); return err })
+	},
+	func(t *testing.T, s *netstream.NetworkStream, p []byte) <-chan error {
+		return inLine(t, s, func() error { _, err := s.WriteBuffers(thirds(p)); return err })
 	},
 	func(t *testing.T, s *netstream.NetworkStream, p []byte) <-chan error {
 		ar := mustBegin(t, s, p, nil)

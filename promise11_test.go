@@ -210,8 +210,12 @@ func TestPromise11_TheNextBlockingWriteGoesThrough(t *testing.T) {
 		p, n := cutBlockingWrite(t, a, b)
 		wantTornNow(t, a, errPast, true)
 		got := goRead(b)
-		if m, err := a.Write(p[n:]); err != nil || m != plugSize-n {
+		half := n + (plugSize-n)/2
+		if m, err := a.Write(p[n:half]); err != nil || m != half-n {
 			t.Fatalf("the next blocking Write: %d, %v", m, err)
+		}
+		if m, err := a.WriteBuffers(thirds(p[half:])); err != nil || m != int64(plugSize-half) {
+			t.Fatalf("WriteBuffers behind it: %d, %v", m, err)
 		}
 		// That state is over: everything works again, and the end is a clean one.
 		for _, st := range styles {

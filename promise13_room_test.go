@@ -42,6 +42,10 @@ var waiters = []waiter{
 		_, err := s.WriteContext(ctx, patterned(9, size))
 		return err
 	}},
+	{"WriteBuffers", func(s *netstream.NetworkStream, _ context.Context, size int) error {
+		_, err := s.WriteBuffers(thirds(patterned(9, size)))
+		return err
+	}},
 	{"ReadFrom", func(s *netstream.NetworkStream, _ context.Context, size int) error {
 		_, err := s.ReadFrom(bytes.NewReader(patterned(9, size)))
 		return err

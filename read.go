@@ -167,7 +167,7 @@ func (s *NetworkStream) refuseBlockingReadLocked(ctx context.Context, size int) 
 		return &IOError{Err: deadlineError()}
 	}
 	if err := ctx.Err(); err != nil {
-		return &IOError{Err: classify(err)}
+		return &IOError{Err: canceledError(err)}
 	}
 	return nil
 }

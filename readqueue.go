@@ -114,7 +114,7 @@ func (s *NetworkStream) readEndLocked(err error) error {
 	case err == io.EOF:
 		return io.EOF
 	}
-	e := classify(err)
+	e := classify(callRead, err)
 	s.noteDeadLocked(e)
 	return &IOError{Err: e}
 }

@@ -55,8 +55,7 @@ func (k *Socket) Shutdown(how ShutdownHow) error {
 			err = k.stream.shutdownSend(t)
 		}
 		if how != ShutdownSend && !k.stream.isClosed() {
-			k.stream.noteShutRead()
-			err = errors.Join(err, t.closeRead())
+			err = errors.Join(err, k.stream.shutdownReceive(t))
 		}
 		return err
 	})
@@ -92,10 +91,15 @@ func (s *NetworkStream) shutdownSend(t transport) error {
 	return t.closeWrite()
 }
 
-func (s *NetworkStream) noteShutRead() {
+// shutdownReceive ends the reading half. What the connection refuses changes nothing here either.
+func (s *NetworkStream) shutdownReceive(t transport) error {
+	if err := t.closeRead(); err != nil {
+		return err
+	}
 	s.mu.Lock()
 	s.shutRead = true
 	s.mu.Unlock()
+	return nil
 }
 
 // LocalAddr returns the local address.
@@ -190,6 +194,11 @@ func (k *Socket) set(o option, value int) error {
 	return k.do("set", func(t transport) error { return t.setOption(o, value) })
 }
 
+// socketCalls is what package net calls the system calls behind the methods.
+var socketCalls = map[string]string{
+	"shutdown": "shutdown", "set": "setsockopt", "available": "ioctl", "sendqueue": "ioctl",
+}
+
 // do runs f with the transport kept from going away.
 func (k *Socket) do(op string, f func(transport) error) error {
 	s := k.stream
@@ -205,7 +214,7 @@ func (k *Socket) do(op string, f func(transport) error) error {
 	case *IOError:
 		return s.opError(op, e)
 	}
-	return s.opError(op, &IOError{Err: classify(err)})
+	return s.opError(op, &IOError{Err: classify(socketCalls[op], err)})
 }
 
 func boolInt(b bool) int {

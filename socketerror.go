@@ -3,6 +3,7 @@ package netstream
 import (
 	"errors"
 	"net"
+	"os"
 	"strconv"
 	"syscall"
 )
@@ -211,11 +212,12 @@ type SocketError struct {
 	// Code is the portable code (.NET SocketErrorCode).
 	Code SocketErrorCode
 	// Errno is the operating system's number for the failure. When no system
-	// call failed (a deadline, a cancellation), it is the number this system
-	// uses for Code, as in .NET, and 0 when it has none.
+	// call failed (a deadline, a cancellation, Close), it is the number this
+	// system uses for Code, as in .NET, and 0 when it has none; errors.Is and
+	// errors.As find no errno then, as with package net.
 	Errno syscall.Errno
 
-	cause error // what happened, when that says more than Code and Errno; may be nil
+	cause error // what happened: the *os.SyscallError of a system call, or what says more than Code; may be nil
 }
 
 var _ net.Error = (*SocketError)(nil)
@@ -236,33 +238,31 @@ func (e *SocketError) Error() string {
 	return e.Code.Error()
 }
 
-// Unwrap returns the cause of the error, or its errno where nothing but the
-// errno is known, or nil.
-func (e *SocketError) Unwrap() error {
-	switch {
-	case e.cause != nil:
-		return e.cause
-	case e.Errno != 0:
-		return e.Errno
-	}
-	return nil
+// Unwrap returns the cause of the error: the *os.SyscallError around the errno
+// when a system call failed. It may be nil.
+func (e *SocketError) Unwrap() error { return e.cause }
+
+// Is reports whether target is this error's SocketErrorCode.
+func (e *SocketError) Is(target error) bool {
+	code, ok := target.(SocketErrorCode)
+	return ok && code == e.Code
 }
 
-// Is reports whether target is this error's SocketErrorCode or its errno.
-func (e *SocketError) Is(target error) bool {
-	switch t := target.(type) {
-	case SocketErrorCode:
-		return t == e.Code
-	case syscall.Errno:
-		return t != 0 && t == e.Errno
+// fromSystem reports whether a system call has failed and nothing more is known.
+func (e *SocketError) fromSystem() bool {
+	call, ok := e.cause.(*os.SyscallError)
+	if !ok {
+		return false
 	}
-	return false
+	_, ok = call.Err.(syscall.Errno)
+	return ok
 }
 
 // Timeout reports whether a deadline, a timeout or the kernel's patience ran
-// out. A cause that can tell is asked first.
+// out. A cause that can tell is asked first, but not the errno of a system call,
+// which on Windows knows only its own numbers.
 func (e *SocketError) Timeout() bool {
-	if t, ok := asTimeout(e.cause); ok {
+	if t, ok := asTimeout(e.cause); ok && !e.fromSystem() {
 		return t
 	}
 	return e.Code == CodeTimedOut || e.Code == CodeWouldBlock
@@ -273,7 +273,7 @@ func (e *SocketError) Timeout() bool {
 // has it. crypto/tls gives a connection up after a read error for which this is
 // false, so a read deadline must answer true.
 func (e *SocketError) Temporary() bool {
-	if t, ok := asTemporary(e.cause); ok {
+	if t, ok := asTemporary(e.cause); ok && !e.fromSystem() {
 		return t
 	}
 	return e.Code == CodeInterrupted || e.Code == CodeTooManyOpenSockets || e.Timeout()

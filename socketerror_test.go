@@ -172,7 +172,7 @@ func TestSocketErrorNamedErrnos(t *testing.T) {
 		syscall.ENOTSUP:    CodeOperationNotSupported,
 	} {
 		// Unlike .NET, the original errno is kept (row 192).
-		if e := errnoError(errno); e.Code != want || e.Errno != errno {
+		if e := errnoError(callRead, errno); e.Code != want || e.Errno != errno {
 			t.Errorf("%v: %v (errno %d), want %v", errno, e.Code.String(), e.Errno, want)
 		}
 	}
@@ -206,8 +206,8 @@ func TestSocketErrorWindows(t *testing.T) {
 }
 
 func TestSocketErrorTextAndChain(t *testing.T) {
-	reset := errnoError(syscall.ECONNRESET)
-	if reset.Error() != syscall.ECONNRESET.Error() {
+	reset := errnoError(callRead, syscall.ECONNRESET)
+	if reset.Error() != callRead+": "+syscall.ECONNRESET.Error() {
 		t.Errorf("text %q", reset.Error())
 	}
 	if !errors.Is(reset, syscall.ECONNRESET) || !errors.Is(reset, CodeConnectionReset) {
@@ -219,7 +219,10 @@ func TestSocketErrorTextAndChain(t *testing.T) {
 	if errno := syscall.Errno(0); !errors.As(reset, &errno) || errno != syscall.ECONNRESET {
 		t.Errorf("errors.As finds errno %d", errno)
 	}
-	if denied := errnoError(syscall.EACCES); !errors.Is(denied, os.ErrPermission) {
+	if call := (*os.SyscallError)(nil); !errors.As(reset, &call) || call.Syscall != callRead || call.Err != syscall.ECONNRESET {
+		t.Errorf("errors.As finds %v", call)
+	}
+	if denied := errnoError(callRead, syscall.EACCES); !errors.Is(denied, os.ErrPermission) {
 		t.Error("EACCES is not os.ErrPermission")
 	}
 
@@ -245,12 +248,12 @@ func TestSocketErrorTimeoutTemporary(t *testing.T) {
 		{deadlineError(), true, true},
 		{canceledError(context.DeadlineExceeded), true, true},
 		{canceledError(nil), false, false},
-		{errnoError(syscall.ETIMEDOUT), true, true},
-		{errnoError(syscall.EAGAIN), true, true},
-		{errnoError(syscall.EINTR), false, true},
-		{errnoError(syscall.EMFILE), false, true},
-		{errnoError(syscall.ENFILE), false, true},
-		{errnoError(syscall.ECONNRESET), false, false},
+		{errnoError(callRead, syscall.ETIMEDOUT), true, true},
+		{errnoError(callRead, syscall.EAGAIN), true, true},
+		{errnoError(callRead, syscall.EINTR), false, true},
+		{errnoError(callRead, syscall.EMFILE), false, true},
+		{errnoError(callRead, syscall.ENFILE), false, true},
+		{errnoError(callRead, syscall.ECONNRESET), false, false},
 		{codeError(CodeTooManyOpenSockets, errors.New("x")), false, true},
 		{codeError(CodeWouldBlock, nil), true, true},
 		{codeError(CodeTimedOut, errors.New("x")), true, true},

@@ -4,6 +4,9 @@ package netstream
 
 import "syscall"
 
+// What package net calls the system calls of a connection.
+const callRead, callWrite = "read", "write"
+
 // errnoToCode returns the code of an errno, CodeSocketError for one that .NET
 // has no row for.
 func errnoToCode(errno syscall.Errno) SocketErrorCode {

@@ -2,6 +2,9 @@ package netstream
 
 import "syscall"
 
+// What package net calls the system calls of a connection.
+const callRead, callWrite = "wsarecv", "wsasend"
+
 // windowsErrnos maps what the Windows kernel answers with instead of a Winsock
 // number, mostly when an overlapped operation fails. Package syscall names only
 // some of them.

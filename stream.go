@@ -66,7 +66,7 @@ type NetworkStream struct {
 	write writeQueue
 
 	readTimeout, writeTimeout time.Duration // of blocking calls; 0: none
-	counters                  counters
+	counters                  *counters     // apart from the stream, which its group outlives
 }
 
 // CanRead reports whether the stream was built for reading and has not been closed. It says nothing about the
@@ -113,7 +113,7 @@ func (s *NetworkStream) DataAvailable() (bool, error) {
 	defer s.leave()
 	n, err := t.available()
 	if err != nil {
-		return false, s.opError("read", &IOError{Err: classify(err)})
+		return false, s.opError("read", &IOError{Err: classify("ioctl", err)})
 	}
 	return n > 0, nil
 }

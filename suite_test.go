@@ -214,6 +214,15 @@ var styles = []style{
 		func(s *netstream.NetworkStream, p []byte) (int, error) {
 			return beginReadThen(s, p, pollUntilCompleted)
 		}},
+	{"buffers", false,
+		func(s *netstream.NetworkStream, p []byte) error { _, err := s.WriteBuffers(thirds(p)); return err },
+		func(s *netstream.NetworkStream, p []byte) (int, error) { return s.Read(p) }},
+}
+
+// thirds returns p in three pieces and an empty one.
+func thirds(p []byte) [][]byte {
+	third := len(p) / 3
+	return [][]byte{p[:third], nil, p[third : 2*third], p[2*third:]}
 }
 
 func beginThen(s *netstream.NetworkStream, p []byte, wait func(netstream.AsyncResult)) error {

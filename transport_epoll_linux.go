@@ -170,7 +170,7 @@ func (t *epoll) sendFile(turn uint32, file *os.File, n int64) (sent int64, err e
 		case sent == 0 && (err == syscall.EINVAL || err == syscall.ENOSYS || err == syscall.EOPNOTSUPP):
 			return 0, errWouldBlock // a file that cannot be mapped: copy it
 		case err != nil:
-			return sent, err
+			return sent, os.NewSyscallError("sendfile", err)
 		case m == 0:
 			return sent, nil
 		}

@@ -44,22 +44,7 @@ func (s *NetworkStream) BeginWritev(buffers [][]byte, callback AsyncCallback, st
 		return AsyncResult{}, &ArgumentNullError{ParamName: "buffers"}
 	}
 	op := newOperation(&s.owner, kindWrite, callback, state)
-	if op.vectors == nil {
-		op.vectors = new([][]byte)
-	}
-	for _, b := range buffers {
-		if len(b) > 0 {
-			*op.vectors = append(*op.vectors, b)
-			op.size += int64(len(b))
-		}
-	}
-	switch pieces := *op.vectors; {
-	case len(pieces) > 1:
-		op.vectored = true
-	case len(pieces) == 1:
-		op.buffer[0] = pieces[0]
-		op.clearVectors()
-	}
+	op.size = op.lend(buffers)
 	return s.beginWrite(op)
 }
 
@@ -218,9 +203,11 @@ func (s *NetworkStream) checkResult(ar AsyncResult) error {
 // Write sends all of p and returns when the kernel has accepted every byte; it implements net.Conn. It waits its
 // turn behind begun writes, and waits for room when the queue is full. On failure it returns how many bytes were
 // accepted. A Write that a deadline or WriteTimeout cut in the middle leaves the stream to the next blocking
-// Write, as net.Conn does; begun writes fail with Torn until then. An empty p on an open stream is 0, nil.
+// Write, as net.Conn does; begun writes fail with Torn until then. An empty p on an open stream is 0, nil. For several
+// buffers there is [NetworkStream.WriteBuffers]: net.Buffers.WriteTo(stream) would call Write once for each.
 func (s *NetworkStream) Write(p []byte) (int, error) {
-	return s.writeBlocking(context.Background(), p, true)
+	n, err := s.writeBlocking(context.Background(), p, nil, true)
+	return int(n), err
 }
 
 // WriteContext is Write, except that it gives up when ctx is done; the error then matches ctx.Err. When part
@@ -229,19 +216,23 @@ func (s *NetworkStream) WriteContext(ctx context.Context, p []byte) (int, error)
 	if ctx == nil {
 		return 0, &ArgumentNullError{ParamName: "ctx"}
 	}
-	return s.writeBlocking(ctx, p, false)
+	n, err := s.writeBlocking(ctx, p, nil, false)
+	return int(n), err
 }
 
-func (s *NetworkStream) writeBlocking(ctx context.Context, p []byte, soft bool) (int, error) {
+// writeBlocking writes p, or the buffers.
+func (s *NetworkStream) writeBlocking(ctx context.Context, p []byte, buffers [][]byte, soft bool) (int64, error) {
 	w := &s.write
+	size := int64(len(p)) + sizeOf(buffers)
 	s.mu.Lock()
-	if err := s.refuseBlockingWriteLocked(ctx, soft, len(p)); err != nil || len(p) == 0 {
+	if err := s.refuseBlockingWriteLocked(ctx, soft, size); err != nil || size == 0 {
 		s.mu.Unlock()
 		return 0, s.opError("write", err)
 	}
 	timeout := s.writeTimeout
 	if !w.idleLocked() || w.roomWrites > 0 {
-		op := s.newBlockingWriteLocked(p, int64(len(p)), soft)
+		op := s.newBlockingWriteLocked(p, size, soft)
+		op.lend(buffers)
 		op.begun = sinceStart()
 		if w.room.empty() && s.chargeLocked(op) {
 			w.enqueueLocked(op)
@@ -251,16 +242,18 @@ func (s *NetworkStream) writeBlocking(ctx context.Context, p []byte, soft bool) 
 		}
 		s.unlock()
 		s.helpFlush()
-		return s.waitBlockingCount("write", ctx, op, timeout)
+		done, err := op.waited(s.watch(ctx, op, timeout))
+		return done, s.opError("write", err)
 	}
-	op := s.startBlockingWriteLocked(p, int64(len(p)), soft)
+	op := s.startBlockingWriteLocked(p, size, soft)
+	op.lend(buffers)
 	turn, t := w.turn, s.transport
 	s.unlock()
 	stop := s.watch(ctx, op, timeout)
-	n, err := t.writeThrough(turn, op.buffer[:])
+	n, err := writeThrough(t, turn, op)
 	s.resumeBlocking(attempt{n > 0 || err != errInterrupted && err != errWouldBlock, n, err})
 	done, err := op.waited(stop)
-	return int(done), s.opError("write", err)
+	return done, s.opError("write", err)
 }
 
 func (s *NetworkStream) newBlockingWriteLocked(p []byte, size int64, soft bool) *operation {
@@ -292,7 +285,7 @@ func (s *NetworkStream) resumeBlocking(last attempt) {
 }
 
 // refuseBlockingWriteLocked makes the checks of a blocking write. The context comes last, as in .NET.
-func (s *NetworkStream) refuseBlockingWriteLocked(ctx context.Context, soft bool, size int) error {
+func (s *NetworkStream) refuseBlockingWriteLocked(ctx context.Context, soft bool, size int64) error {
 	if err := s.writableLocked(); err != nil || size == 0 {
 		return err
 	}
@@ -303,7 +296,7 @@ func (s *NetworkStream) refuseBlockingWriteLocked(ctx context.Context, soft bool
 		return &IOError{Err: e}
 	}
 	if err := ctx.Err(); err != nil {
-		return &IOError{Err: classify(err)}
+		return &IOError{Err: canceledError(err)}
 	}
 	return nil
 }

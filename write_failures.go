@@ -9,11 +9,10 @@ type writeFailures struct {
 
 // noteFailureLocked remembers how a begun write failed: its caller may never ask.
 func (s *NetworkStream) noteFailureLocked(failure error) {
-	w := &s.write
-	if w.failures == nil {
-		w.failures = new(writeFailures)
+	if s.counters.failures == nil {
+		s.counters.failures = new(writeFailures)
 	}
-	f := w.failures
+	f := s.counters.failures
 	if f.first == nil {
 		f.first = failure
 	}
@@ -26,11 +25,11 @@ func (s *NetworkStream) noteFailureLocked(failure error) {
 	}
 }
 
-func (w *writeQueue) firstFailureLocked() error {
-	if w.failures == nil {
+func (s *NetworkStream) firstFailureLocked() error {
+	if s.counters.failures == nil {
 		return nil
 	}
-	return w.failures.first
+	return s.counters.failures.first
 }
 
 // WriteErr returns how the first of the begun writes failed that did fail, as its EndWrite does; nil as long as all went
@@ -40,8 +39,8 @@ func (w *writeQueue) firstFailureLocked() error {
 func (s *NetworkStream) WriteErr() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.write.failures == nil {
+	if s.counters.failures == nil {
 		return nil
 	}
-	return s.write.failures.lost
+	return s.counters.failures.lost
 }

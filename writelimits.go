@@ -290,7 +290,7 @@ func (s *NetworkStream) serveDrainsLocked() {
 		next := op.next
 		if first >= op.seq {
 			w.drains.remove(op)
-			s.finishLocked(&w.opQueue, op, w.firstFailureLocked())
+			s.finishLocked(&w.opQueue, op, s.firstFailureLocked())
 		}
 		op = next
 	}

@@ -42,12 +42,11 @@ type writeQueue struct {
 	// pipelines is coalesced and one who asks and waits never pays for a hand-over.
 	bare atomic.Uint64
 
-	torn     *IOError       // with Torn: part of a message is out and the rest never will be
-	drains   opList         // Drain calls; seq is what they wait for
-	firstSeq uint64         // of the first operation in flight, as of the owner's last look; noSeq: none
-	oldest   time.Duration  // when that one was begun
-	stamp    time.Duration  // the time for what is queued until the owner looks again; 0: not read yet
-	failures *writeFailures // nil as long as no begun write has failed
+	torn     *IOError      // with Torn: part of a message is out and the rest never will be
+	drains   opList        // Drain calls; seq is what they wait for
+	firstSeq uint64        // of the first operation in flight, as of the owner's last look; noSeq: none
+	oldest   time.Duration // when that one was begun
+	stamp    time.Duration // the time for what is queued until the owner looks again; 0: not read yet
 
 	soft     bool // torn by a blocking Write: the next blocking Write ends that state
 	finAsked bool // CloseWrite was called: no more writes, FIN behind the queue
@@ -272,7 +271,7 @@ func (s *NetworkStream) takeFinished(last attempt) (finished, bare opList) {
 
 // writeFailedLocked ends the first operation in flight with the transport's error.
 func (s *NetworkStream) writeFailedLocked(err error) {
-	e := classify(err)
+	e := classify(callWrite, err)
 	s.noteDeadLocked(e)
 	if op := s.write.inflight.popFront(); op != nil {
 		s.endWriteLocked(op, e)
