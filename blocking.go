@@ -85,6 +85,7 @@ func (s *NetworkStream) cutLocked(op *operation, e *SocketError) {
 	case !q.startedLocked(op):
 		q.queued.remove(op)
 		s.endCutLocked(op, e)
+		s.endIdleWaitLocked(q)
 		s.serveDrainsLocked()
 	default:
 		s.askLocked(q, op, e)
@@ -154,6 +155,18 @@ func (s *NetworkStream) askBackLocked(q *opQueue) {
 		s.todo |= todoCancelRead
 	default:
 		s.todo |= todoCancelWrite
+	}
+}
+
+// endIdleWaitLocked ends the transport's wait for an operation that was taken back meanwhile, if it was the last one. The
+// wait would keep a stream alive that is forgotten open.
+func (s *NetworkStream) endIdleWaitLocked(q *opQueue) {
+	inflight := s.write.firstSeq != noSeq // the list itself may be the owner's
+	if q == &s.read {
+		inflight = !q.inflight.empty()
+	}
+	if q.waiting && !inflight && q.queued.empty() {
+		s.askBackLocked(q)
 	}
 }
 

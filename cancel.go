@@ -32,6 +32,7 @@ func (s *NetworkStream) Cancel(ar AsyncResult) bool {
 	if !q.startedLocked(op) {
 		q.queued.remove(op)
 		s.cancelQueuedLocked(op)
+		s.endIdleWaitLocked(q)
 		s.unlock()
 		return true
 	}

@@ -1,6 +1,9 @@
 package netstream
 
-import "time"
+import (
+	"time"
+	"weak"
+)
 
 // deadline is that of one direction, made when the first one is set. Guarded by the stream's mu.
 type deadline struct {
@@ -66,7 +69,16 @@ func (s *NetworkStream) armLocked(q *opQueue, t time.Time, left time.Duration) {
 	d := q.deadline
 	d.when = t
 	if d.timer == nil {
-		d.timer = time.AfterFunc(left, func() { s.deadlineFired(q) })
+		held, read := weak.Make(s), q == &s.read // weak: a stream that is forgotten open can be collected
+		d.timer = time.AfterFunc(left, func() {
+			switch s := held.Value(); {
+			case s == nil:
+			case read:
+				s.deadlineFired(&s.read)
+			default:
+				s.deadlineFired(&s.write.opQueue)
+			}
+		})
 		return
 	}
 	d.timer.Reset(left)

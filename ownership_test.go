@@ -1,11 +1,13 @@
 package netstream_test
 
 import (
+	"context"
 	"io"
 	"net"
 	"runtime"
 	"testing"
 	"time"
+	"weak"
 
 	"github.com/seed-9ac8cf60/netstream"
 )
@@ -146,4 +148,98 @@ func forget(t *testing.T, c connCase) net.Conn {
 		must(t, <-pong)
 	}
 	return peer
+}
+
+// What a stream did last must not keep it: no timer that is still ahead, and no wait that nobody needs any more.
+func TestUnreachable_WhateverWasDoneLast(t *testing.T) {
+	for name, act := range map[string]func(t *testing.T, s *netstream.NetworkStream){
+		"deadlines far ahead": func(t *testing.T, s *netstream.NetworkStream) {
+			must(t, s.SetDeadline(time.Now().Add(time.Hour)))
+		},
+		"deadlines that have passed": func(t *testing.T, s *netstream.NetworkStream) {
+			must(t, s.SetDeadline(time.Now().Add(time.Hour)))
+			must(t, s.SetDeadline(time.Unix(1, 0)))
+		},
+		"a read that a deadline ended": func(t *testing.T, s *netstream.NetworkStream) {
+			_, read := waitingRead(t, s)
+			must(t, s.SetReadDeadline(time.Unix(1, 0)))
+			within(t, "the read", read)
+			must(t, s.SetReadDeadline(time.Now().Add(time.Hour)))
+		},
+		"a cancelled read": func(t *testing.T, s *netstream.NetworkStream) {
+			ar, read := waitingRead(t, s)
+			if !s.Cancel(ar) {
+				t.Error("not cancelled")
+			}
+			within(t, "the read", read)
+		},
+		"cancelled reads, the first one last": func(t *testing.T, s *netstream.NetworkStream) {
+			first, read := waitingRead(t, s)
+			second, read2 := beginRead(t, s, 1)
+			if !s.Cancel(second) || !s.Cancel(first) {
+				t.Error("not cancelled")
+			}
+			within(t, "the read", read)
+			within(t, "the second read", read2)
+		},
+		"a read that its context ended": func(t *testing.T, s *netstream.NetworkStream) {
+			ctx, cancel := context.WithCancel(context.Background())
+			read := async(func() error { _, err := s.ReadContext(ctx, make([]byte, 1)); return err })
+			eventually(t, "the read waits", s.ReadWaits)
+			cancel()
+			within(t, "the read", read)
+		},
+		"a read that its timeout ended": func(t *testing.T, s *netstream.NetworkStream) {
+			must(t, s.SetReadTimeout(time.Millisecond))
+			_, err := s.Read(make([]byte, 1))
+			if err == nil {
+				t.Error("read something")
+			}
+		},
+		"a write that its timeout ended before it began": func(t *testing.T, s *netstream.NetworkStream) {
+			must(t, s.SetWriteTimeout(20*time.Millisecond))
+			for n := 1; n > 0; {
+				n, _ = s.Write(make([]byte, 1<<20))
+			}
+		},
+		"a write that a deadline ended": func(t *testing.T, s *netstream.NetworkStream) {
+			_, _, outcome := plugOf(t, s, 16<<20)
+			must(t, s.SetWriteDeadline(time.Unix(1, 0)))
+			within(t, "the write", outcome)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			eachOwned(t, func(t *testing.T, c connCase) {
+				peer, stream := forgetAfter(t, c, act)
+				defer peer.Close()
+				eventually(t, "the stream is collected", func() bool { // the peer has not read: its buffers stay full
+					runtime.GC()
+					return stream.Value() == nil
+				})
+				ended := async(func() error { _, err := io.Copy(io.Discard, peer); return err })
+				eventually(t, "the peer sees the end", func() bool {
+					runtime.GC() // the descriptor may be of an object that the stream has held
+					return len(ended) == 1
+				})
+				must(t, <-ended)
+			})
+		})
+	}
+}
+
+func waitingRead(t *testing.T, s *netstream.NetworkStream) (netstream.AsyncResult, <-chan readOutcome) {
+	t.Helper()
+	ar, read := beginRead(t, s, 1)
+	eventually(t, "the read waits", s.ReadWaits)
+	return ar, read
+}
+
+// forgetAfter makes a stream, has act use it and forgets it.
+//
+//go:noinline
+func forgetAfter(t *testing.T, c connCase, act func(*testing.T, *netstream.NetworkStream)) (net.Conn, weak.Pointer[netstream.NetworkStream]) {
+	conn, peer := c.netPair(t)
+	s := mustNew(t, conn, c.config(&netstream.Config{Group: new(netstream.Group)}))
+	act(t, s)
+	return peer, weak.Make(s)
 }
