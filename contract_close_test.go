@@ -235,6 +235,29 @@ func TestContractCloseTimeout(t *testing.T) {
 	})
 }
 
+// Rows 137, 138: what was not sent is lost although every message that was is whole: the peer has to know.
+func TestContractCloseTimeoutBetweenMessages(t *testing.T) {
+	for _, d := range []time.Duration{0, time.Second} {
+		t.Run("R137 R138 "+d.String(), func(t *testing.T) {
+			bubble(t, nil, func(t *testing.T, s, peer *netstream.NetworkStream) {
+				block(t, s) // exactly full
+				never := rowBegin(t, s, "never")
+				err := s.CloseTimeout(d)
+				if e := rowIO(t, err); e != nil && (e.Unsent != 5 || e.Torn) {
+					t.Errorf("Unsent %d, Torn %v", e.Unsent, e.Torn)
+				}
+				err = s.EndWrite(never)
+				rowAborted("NetworkStream")(t, err)
+				if e := rowIO(t, err); e != nil && (e.N != 0 || e.Torn) {
+					t.Errorf("N %d, Torn %v", e.N, e.Torn)
+				}
+				_, err = io.Copy(io.Discard, peer)
+				rowCode(netstream.CodeConnectionReset)(t, err)
+			})
+		})
+	}
+}
+
 // Row 129: a stream that leaves its connection open gives it back, and aborts what was pending on it.
 func TestContractCloseLeaveOpen(t *testing.T) {
 	eachConn(t, func(t *testing.T, c connCase) {

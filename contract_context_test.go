@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io"
 	"testing"
-	"time"
 
 	"github.com/seed-9ac8cf60/netstream"
 )
@@ -78,7 +77,7 @@ func TestContractReadCancelled(t *testing.T) {
 				done := make(chan error, 1)
 				if name == "R164 Cancel" {
 					ar, _ := rowBeginRead(t, s, 16)
-					time.Sleep(time.Millisecond)
+					eventually(t, "the read waits", s.ReadWaits)
 					if !s.Cancel(ar) {
 						t.Error("Cancel of a pending read: false")
 					}

@@ -221,7 +221,7 @@ func TestContractEndOutcome(t *testing.T) {
 			ended := make(chan error, 2)
 			go func() { ended <- s.EndWrite(write) }()
 			go func() { _, err := s.EndRead(read); ended <- err }()
-			time.Sleep(5 * time.Millisecond)
+			eventually(t, "both wait in End", func() bool { return write.Awaited() && read.Awaited() })
 			rowCloseBy(t, s)
 			for range 2 {
 				rowAborted("NetworkStream")(t, within(t, "End", ended))
@@ -243,7 +243,7 @@ func TestContractEndAfterLeaveOpen(t *testing.T) {
 		read, _ := rowBeginRead(t, s, 1)
 		ended := make(chan error, 1)
 		go func() { _, err := s.EndRead(read); ended <- err }()
-		time.Sleep(5 * time.Millisecond)
+		eventually(t, "somebody waits in End", read.Awaited)
 		rowCloseBy(t, s)
 		rowAborted("NetworkStream")(t, within(t, "EndRead", ended))
 	})

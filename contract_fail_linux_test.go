@@ -130,6 +130,9 @@ func TestContractWriteAfterFin(t *testing.T) {
 				rowSeesReset(t, s)
 				rowCode(netstream.CodeShutdown)(t, w.write(s, 4))
 				rowCode(netstream.CodeShutdown)(t, w.write(s, 4))
+				if n, err := s.Read(make([]byte, 1)); n != 0 || err != io.EOF {
+					t.Errorf("%d, %v behind a broken pipe, want the end as before", n, err)
+				}
 			})
 		}
 	})

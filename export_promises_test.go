@@ -32,3 +32,6 @@ func (s *NetworkStream) countOps(l *opList) int {
 	}
 	return n
 }
+
+// Awaited reports whether somebody waits in an End of ar. It is for a result that has not been ended yet.
+func (ar AsyncResult) Awaited() bool { return ar.op.word.Load()&opWaiting != 0 }

@@ -15,8 +15,8 @@ import (
 
 // Times that hold for every scenario.
 const (
-	stepLimit = 60 * time.Second       // no step takes longer; what does is reported as "timed out"
-	patience  = 30 * time.Second       // how long a step waits for what should come
+	stepLimit = 90 * time.Second       // no step takes longer; what does is reported as "timed out"
+	patience  = 60 * time.Second       // how long a step waits for what should come
 	settle    = 50 * time.Millisecond  // until the peer's doing has arrived
 	asleep    = 200 * time.Millisecond // until a step that has been started waits
 	look      = 250 * time.Millisecond // how long a step that should not finish is watched

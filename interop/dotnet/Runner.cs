@@ -165,8 +165,8 @@ class FakeResult : IAsyncResult
 
 class Runner
 {
-    public const int StepLimit = 60000; // no step takes longer; what does is reported as "timed out"
-    public const int Patience = 30000;  // how long a step waits for what should come
+    public const int StepLimit = 90000; // no step takes longer; what does is reported as "timed out"
+    public const int Patience = 60000;  // how long a step waits for what should come
     public const int Settle = 50;       // until the peer's doing has arrived
     const int Asleep = 200;             // until a step that has been started waits
     const int Quiet = 2000;             // nothing has come for so long: nothing more comes
