@@ -144,7 +144,9 @@ func (s *NetworkStream) readAlone(p []byte) (int, error) {
 	}
 	r.cutAll = nil // it came back with data, or an end of its own
 	more := !r.queued.empty() || s.moving
-	r.busy = more
+	if !more {
+		r.restLocked()
+	}
 	s.unlock()
 	if more {
 		s.serveReads(attempt{}, nil)

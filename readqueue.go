@@ -48,7 +48,7 @@ func (s *NetworkStream) nextRead(last attempt, own *operation) (op *operation, t
 	case s.moving:
 		s.parkLocked(r)
 	case r.inflight.empty() && r.queued.empty():
-		r.busy = false
+		r.restLocked()
 	default:
 		if r.inflight.empty() {
 			r.claimLocked(1)
