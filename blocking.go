@@ -99,6 +99,9 @@ func (s *NetworkStream) cutAllLocked(q *opQueue, e error) {
 	for op := q.queued.popFront(); op != nil; op = q.queued.popFront() {
 		s.endCutLocked(op, e)
 	}
+	for op := q.turns.popFront(); op != nil; op = q.turns.popFront() {
+		s.finishLocked(q, op, &IOError{Err: e})
+	}
 	if q == &s.write.opQueue {
 		for op := s.write.room.head; op != nil; op = s.write.room.head {
 			s.leaveRoomLocked(op)

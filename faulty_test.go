@@ -274,6 +274,9 @@ func (t *faulty) sawReset() bool {
 	return t.dead != nil
 }
 func (t *faulty) control(func(uintptr)) error { return errors.ErrUnsupported }
+func (t *faulty) rawCall(direction, uint32, func(uintptr) bool) error {
+	return errors.ErrUnsupported
+}
 func (t *faulty) setOption(option, int) error { return errors.ErrUnsupported }
 func (t *faulty) canCloseWrite() bool         { return true }
 func (t *faulty) closeRead() error            { return nil }

@@ -85,6 +85,8 @@ type opQueue struct {
 	cutOne  bool   // some operation in flight has been asked to stop
 	cutAll  error  // why everything in flight has to stop; cleared when the owner has looked
 
+	turns opList // raw calls that wait for the direction to be idle, see rawconn.go; it has an owner while there are any
+
 	deadline  *deadline // nil until the first one is set
 	callbacks callbackQueue
 }
@@ -126,6 +128,16 @@ func (q *opQueue) unclaimLocked(keep int) {
 	q.claimedSeq = op.seq
 	q.inflight.splice(&q.queued)
 	q.queued, q.inflight = q.inflight, kept
+}
+
+// restLocked gives the direction up when nothing is left to do, or hands it to a raw call that waits for that.
+func (q *opQueue) restLocked() {
+	q.busy = false
+	if op := q.turns.popFront(); op != nil {
+		q.busy, q.waiting = true, true
+		op.complete()
+		op.release(1)
+	}
 }
 
 // startedLocked reports whether some of op may be out or taken.

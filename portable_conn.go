@@ -38,17 +38,36 @@ func (t *portable) sawReset() bool {
 }
 
 func (t *portable) control(f func(fd uintptr)) error {
+	raw, err := t.rawConn()
+	if err != nil {
+		return err
+	}
+	return raw.Control(f)
+}
+
+func (t *portable) rawConn() (syscall.RawConn, error) {
 	if t.raw != nil {
-		return t.raw.Control(f)
+		return t.raw, nil
 	}
 	if c, ok := t.conn.(syscall.Conn); ok {
-		raw, err := c.SyscallConn()
-		if err != nil {
-			return err
-		}
-		return raw.Control(f)
+		return c.SyscallConn()
 	}
-	return errors.ErrUnsupported
+	return nil, errors.ErrUnsupported
+}
+
+func (t *portable) rawCall(d direction, turn uint32, f func(fd uintptr) bool) (err error) {
+	raw, err := t.rawConn()
+	if err != nil {
+		return err
+	}
+	if !t.begin(d, turn) {
+		return errInterrupted
+	}
+	defer func() { err = t.end(d, err) }() // f may not return
+	if d == dirRead {
+		return raw.Read(f)
+	}
+	return raw.Write(f)
 }
 
 // setOption uses the methods of net's connections; others have what they have.

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io"
 	"syscall"
-	"time"
 )
 
 // Without non-blocking attempts every asynchronous operation is a blocking call on a goroutine.
@@ -29,6 +28,3 @@ func peerErrno(int) (int, syscall.Errno) { return 0, 0 }
 
 // pendingErrno knows none.
 func pendingErrno(int) (int, syscall.Errno) { return 0, 0 }
-
-// pollWritable waits a little: there is no portable way to ask.
-func pollWritable(uintptr) { time.Sleep(time.Millisecond) }

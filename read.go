@@ -148,8 +148,12 @@ func (s *NetworkStream) readAlone(p []byte) (int, error) {
 	}
 	r.cutAll = nil // it came back with data, or an end of its own
 	moving := s.moving
-	r.busy = moving
-	if !moving && !r.queued.empty() {
+	switch {
+	case moving:
+	case r.queued.empty():
+		r.restLocked()
+	default:
+		r.busy = false
 		s.wantServeLocked()
 	}
 	s.unlock()

@@ -66,7 +66,7 @@ func (s *NetworkStream) nextRead(last attempt, own *operation, budget int) (op *
 	case s.moving:
 		s.parkLocked(r)
 	case r.inflight.empty() && r.queued.empty():
-		r.busy = false
+		r.restLocked()
 	case budget <= 0: // the others get their turn
 		r.unclaimLocked(0)
 		r.busy = false

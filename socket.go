@@ -3,9 +3,7 @@ package netstream
 import (
 	"context"
 	"errors"
-	"io"
 	"net"
-	"syscall"
 	"time"
 )
 
@@ -25,8 +23,6 @@ const (
 	ShutdownSend                       // no more writes
 	ShutdownBoth                       // neither
 )
-
-var _ syscall.Conn = (*Socket)(nil)
 
 // Close closes the connection under the stream: the case of the .NET page where "the underlying Socket is closed".
 // The stream stays open; what was pending completes with ObjectDisposedError and SocketError 995, and a Begin
@@ -222,60 +218,4 @@ func boolInt(b bool) int {
 		return 1
 	}
 	return 0
-}
-
-// SyscallConn gives access to the descriptor. It stays the stream's: do not close it, do not read or write with
-// it while operations are pending, and do not close the stream from inside the function. The descriptor is
-// a new one after the stream has moved to the loop, so do not keep it.
-func (k *Socket) SyscallConn() (syscall.RawConn, error) {
-	if err := k.do("raw", func(t transport) error { return t.control(func(uintptr) {}) }); err != nil {
-		return nil, err
-	}
-	return rawSocket{k}, nil
-}
-
-// rawSocket is the RawConn of a stream's socket. It always goes to the transport the stream has at that time.
-type rawSocket struct{ socket *Socket }
-
-func (r rawSocket) Control(f func(fd uintptr)) error {
-	return r.socket.do("raw-control", func(t transport) error { return t.control(f) })
-}
-
-// Read calls f until it returns true, waiting for something to read in between.
-func (r rawSocket) Read(f func(fd uintptr) (done bool)) error {
-	for {
-		var done bool
-		if err := r.Control(func(fd uintptr) { done = f(fd) }); err != nil || done {
-			return err
-		}
-		if err := r.socket.stream.waitReadable(); err != nil {
-			return err
-		}
-	}
-}
-
-// Write calls f until it returns true, waiting for room in between.
-func (r rawSocket) Write(f func(fd uintptr) (done bool)) error {
-	for {
-		var done bool
-		if err := r.Control(func(fd uintptr) { done = f(fd) }); err != nil || done {
-			return err
-		}
-		if err := r.socket.do("raw-write", func(t transport) error { return t.control(pollWritable) }); err != nil {
-			return err
-		}
-	}
-}
-
-// waitReadable waits until data or the end is there, behind the reads that are pending.
-func (s *NetworkStream) waitReadable() error {
-	ar, err := s.BeginRead([]byte{}, 0, 0, nil, nil)
-	if err != nil {
-		return err
-	}
-	_, err = s.EndRead(ar)
-	if err == io.EOF {
-		return nil
-	}
-	return err
 }

@@ -76,6 +76,8 @@ type transport interface {
 
 	// control runs f on the descriptor, errors.ErrUnsupported if there is none.
 	control(f func(fd uintptr)) error
+	// rawCall has f called with it until it returns true, waiting for readiness in between. The caller owns the direction.
+	rawCall(d direction, turn uint32, f func(fd uintptr) bool) error
 	setOption(o option, value int) error
 	closeWrite() error
 	canCloseWrite() bool

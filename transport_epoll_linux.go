@@ -26,6 +26,10 @@ type epoll struct {
 	// cancelled holds, by direction, the turn that was cancelled last: set<<32 | turn. A wait that begins after
 	// its cancel finds it here.
 	cancelled [2]atomic.Uint64
+
+	// raw is told of readiness, by direction, instead of the stream while a raw call waits. It belongs to the owner of
+	// the direction, and while that is armed to whoever disarms it.
+	raw [2]chan struct{}
 }
 
 var reasons = [...]string{
@@ -200,10 +204,18 @@ func (t *epoll) cancel(d direction, turn uint32) {
 }
 
 // ReadReady implements loop.Waiter: the wait is over, the stream tries again.
-func (t *epoll) ReadReady() { t.stream.readReturned(0, errInterrupted) }
+func (t *epoll) ReadReady() {
+	if !t.rawReady(dirRead) {
+		t.stream.readReturned(0, errInterrupted)
+	}
+}
 
 // WriteReady implements loop.Waiter.
-func (t *epoll) WriteReady() { t.stream.writeReturned(0, errInterrupted) }
+func (t *epoll) WriteReady() {
+	if !t.rawReady(dirWrite) {
+		t.stream.writeReturned(0, errInterrupted)
+	}
+}
 
 // sawReset is rawSawReset on a descriptor of our own.
 func (t *epoll) sawReset() bool {

@@ -180,7 +180,7 @@ func (s *NetworkStream) claimMax() int {
 // restLocked gives the direction up when nothing is left to send.
 func (s *NetworkStream) restLocked(onLoop bool) {
 	w := &s.write
-	w.busy = false
+	w.opQueue.restLocked()
 	if onLoop {
 		w.forgetBare()
 	}

@@ -123,6 +123,13 @@ func (s *Socket) clear(d direction, tick uint32) {
 	}
 }
 
+// PresumeReadable makes the socket readable until a call finds it drained, as it is after [Loop.Add]: for the owner of a
+// direction that does not know what another has left on the descriptor.
+func (s *Socket) PresumeReadable() { s.add(bitReadable) }
+
+// PresumeWritable is [Socket.PresumeReadable] for sends.
+func (s *Socket) PresumeWritable() { s.add(bitWritable) }
+
 // AwaitRead arms reading after a call made under tick found nothing. True:
 // exactly one w.ReadReady call comes, unless [Socket.CancelRead] or
 // [Socket.Remove] takes it back. False: nothing is armed, because an event has
