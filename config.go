@@ -24,10 +24,14 @@ type Overflow int
 const (
 	// OverflowFail makes Begin return [ErrQueueFull]; nothing was lent, nothing changed. The zero value.
 	OverflowFail Overflow = iota
-	// OverflowDropOldest completes queued writes that have not started with [ErrDropped], oldest first,
-	// until the new one fits. A dropped write gives its room up at once, before its callback has run. Begin
-	// returns ErrQueueFull when dropping all of them would not make room, and when 65,536 callbacks of dropped
-	// writes have not started: behind a callback that blocks, they must not pile up without end.
+	// OverflowDropOldest completes queued writes that have not started with [ErrDropped], oldest first, until the
+	// new one fits. Under this policy a write holds room, and is pending, until the kernel has it or it is over in
+	// another way; it does not wait for its callback. No more than half of the limits is on its way at once, or one
+	// write, so there is something to drop: with limits of at least two messages, Begin takes whatever comes. It
+	// returns ErrQueueFull when dropping would not make room, because the write or one on its way is larger than
+	// half of the limit, because of blocking writes, which are never dropped, or because other streams hold the
+	// room of a [Group]; and as long as the callbacks of 65,536 writes that are over have not started: behind a
+	// callback that blocks, they must not pile up without end.
 	OverflowDropOldest
 	// OverflowClose makes Begin return ErrQueueFull and closes the stream with that cause: the slow
 	// consumer is disconnected.
@@ -38,11 +42,13 @@ const (
 type SendMode int
 
 const (
-	// SendNow lets the goroutine that calls Begin send when nothing is ahead: the lowest latency. In a burst the
-	// stream's loop sends, as with SendDeferred, until it finds a write alone. The zero value.
+	// SendNow lets the goroutine that calls Begin send an answer when nothing is ahead: the lowest latency. A write is
+	// an answer when something was read from the stream since the last one was begun. Of what is pushed unasked, the
+	// callers send four writes in each millisecond for each loop, and the stream's loop sends the rest, as with
+	// SendDeferred. A stream that no loop can serve always sends. The zero value.
 	SendNow SendMode = iota
-	// SendDeferred always hands the write to the stream's loop. Begin then makes no system call, which
-	// suits fan-out: many streams, each with several messages gathered into one send.
+	// SendDeferred always hands the write to the stream's loop. Begin then makes no system call, and several messages
+	// to a stream are gathered into one send.
 	SendDeferred
 )
 
@@ -51,7 +57,7 @@ type Engine int
 
 const (
 	// EngineAuto picks: on Linux a TCP or Unix connection starts portable and moves to epoll at its first
-	// asynchronous operation that has to wait; everything else is portable. The zero value.
+	// asynchronous operation that has to wait, or that is left to the loop; everything else is portable. The zero value.
 	EngineAuto Engine = iota
 	// EngineEpoll is Linux's readiness engine for TCP and Unix sockets: no goroutine per connection. Where it
 	// cannot be had, construction fails with an error that wraps [errors.ErrUnsupported].
@@ -92,7 +98,8 @@ type Config struct {
 	LeaveOpen bool
 
 	// MaxPendingBytes bounds the bytes of begun writes whose callback has not started (or which have not
-	// completed, when they have none). Zero: 64 MiB. -1: no limit but the highest there is, 512 GiB.
+	// completed, when they have none, and under OverflowDropOldest). Zero: 64 MiB. -1: no limit but the highest there
+	// is, 512 GiB.
 	MaxPendingBytes int64
 
 	// MaxPendingWrites bounds the number of such writes. Zero: 65,536. -1: no limit but the highest there is,
@@ -102,7 +109,7 @@ type Config struct {
 	// Overflow is what Begin does at a limit. Zero: it fails with ErrQueueFull.
 	Overflow Overflow
 
-	// Send is who sends first. Zero: the caller, when nothing is ahead.
+	// Send is who sends first. Zero: the caller, when it answers and nothing is ahead.
 	Send SendMode
 
 	// Engine is how bytes move. Zero: chosen per connection. An explicit choice never falls back.

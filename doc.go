@@ -15,8 +15,8 @@
 // # Promises
 //
 //  1. Begin never blocks: not for the network, not for another call, not for room, not for a callback. The
-//     caller's own attempt moves at most 64 KiB, and a Begin serves nobody else's operations. An error of Begin
-//     means that nothing was lent and no callback will run.
+//     caller's own attempt, where [SendNow] has it make one, moves at most 64 KiB, and a Begin serves nobody else's
+//     operations. An error of Begin means that nothing was lent and no callback will run.
 //  2. Completion means that the kernel has accepted every byte, or the error says how many it has. It does not
 //     mean that the peer has read them.
 //  3. Writes go out in Begin order, whole and never mixed, from any number of goroutines, blocking and begun
@@ -42,8 +42,9 @@
 //     what is begun fails so; the next blocking Write goes through.
 //  12. Cancel takes back only what has not started, and then the stream is intact.
 //  13. The queue is bounded, in bytes and in writes, for a stream and for a [Group]. A write counts from Begin until its
-//     callback starts; a cancelled or dropped one gives its room up at once. [Overflow] says what happens at a limit. Blocking writes wait for room, first come
-//     first served. A write larger than a limit is admitted to an empty queue.
+//     callback starts; a cancelled or dropped one gives its room up at once, and so does every one that is over under
+//     [OverflowDropOldest]. [Overflow] says what happens at a limit. Blocking writes wait for room, first come first
+//     served. A write larger than a limit is admitted to an empty queue.
 //  14. What happens before Begin is visible to the callback; what happens before the completion is visible after End,
 //     WaitOne and Done.
 //  15. End always tells the operation's own outcome, after Close too.
@@ -69,7 +70,7 @@
 // On Linux, TCP and Unix sockets are served by epoll loops that ride on the runtime's own poller, without a
 // goroutine for each connection. Everywhere else, and for any other net.Conn, the portable engine gives the
 // same semantics with a goroutine while something waits. [EngineAuto] starts portable, at net's speed for
-// blocking calls, and moves to the loop at the first asynchronous operation that has to wait.
+// blocking calls, and moves to the loop at the first asynchronous operation that has to wait or is left to the loop.
 //
 // # Goroutines
 //

@@ -35,3 +35,6 @@ func (s *NetworkStream) countOps(l *opList) int {
 
 // Awaited reports whether somebody waits in an End of ar. It is for a result that has not been ended yet.
 func (ar AsyncResult) Awaited() bool { return ar.op.word.Load()&opWaiting != 0 }
+
+// PushesAtOnce is how many writes that answer nothing the callers of Begin send in a millisecond, for each loop.
+const PushesAtOnce = pushesAtOnce

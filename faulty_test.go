@@ -94,6 +94,12 @@ func (t *faulty) takeLocked(vectors [][]byte) int {
 	return n
 }
 
+func (t *faulty) mayPush(uint64) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return !t.hitLocked(t.chance.block)
+}
+
 // canTryWrite: a transport that holds on to one vector is as a foreign connection, which can only be written to.
 func (t *faulty) canTryWrite() bool { return t.keep != 1 }
 
@@ -204,11 +210,11 @@ func (t *faulty) startWrite(turn uint32, vectors [][]byte) bool {
 
 func (t *faulty) blockingWrite(c *faultyCall, held [][]byte) (int, error) {
 	cancelled := t.wait(dirWrite, c)
-	if t.keep == 0 || t.chance.block == stalled {
-		return 0, errInterrupted
-	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.keep == 0 || t.chance.block == stalled && t.dead == nil {
+		return 0, errInterrupted
+	}
 	if err := t.failureLocked(dirWrite); err != nil {
 		n := 0
 		if len(held) > 0 && len(held[0]) > 1 { // some went out before it failed

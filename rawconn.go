@@ -108,7 +108,7 @@ func (s *NetworkStream) disownRaw(d direction, err error) error {
 	if d == dirRead {
 		s.serveReads(attempt{}, nil, ownRead)
 	} else {
-		s.resumeBlocking(attempt{})
+		s.resumeWrite(attempt{})
 	}
 	switch {
 	case err == nil, err == errInterrupted && cut == nil:

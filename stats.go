@@ -10,7 +10,7 @@ type Stats struct {
 	WriteOps      uint64        // writes started, blocking and begun
 	Dropped       uint64        // writes that OverflowDropOldest took away
 	FailedWrites  uint64        // begun writes that failed, ended or not; those cancelled or dropped are not among them
-	PendingBytes  int64         // of writes begun whose callback has not started
+	PendingBytes  int64         // of writes that are pending, see [NetworkStream.Pending]
 	PendingWrites int           // their number
 	OldestPending time.Duration // age of the oldest write that the kernel has not accepted yet; 0: none
 	Streams       int           // how many streams were counted: 1, or the group's open ones

@@ -52,11 +52,13 @@ func (t *turnRunner) Run() {
 	s.next.flush = false
 	if flush {
 		s.write.busy = true
-		s.write.noteBurstLocked()
+		if op := s.write.queued.head; s.canMove && op != nil && !op.blocking { // the loop is to send: so move there, see move.go
+			s.moving = true
+		}
 	}
 	s.mu.Unlock()
 	if flush {
-		s.flush(true)
+		s.flush()
 	}
 	s.mu.Lock()
 	serve := s.next.serve && !s.read.busy

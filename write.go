@@ -13,9 +13,9 @@ import (
 // lent until then: Begin does not copy it, and it must not be changed. Call EndWrite exactly once for each BeginWrite;
 // one that is never ended costs garbage and nothing else.
 //
-// When nothing is ahead, the caller's goroutine makes the first attempt to send, at most 64 KiB; if that
-// finishes the write, CompletedSynchronously is true (the callback still runs elsewhere). In the middle of a burst,
-// some 10 ms after the stream's loop has found several writes queued, it is left to the loop instead. Begin never
+// When nothing is ahead and the write answers something, the caller's goroutine makes the first attempt to send, at
+// most 64 KiB; if that finishes the write, CompletedSynchronously is true (the callback still runs elsewhere). What is
+// pushed unasked is left to the stream's loop, but for a few in each millisecond; see [SendNow]. Begin never
 // waits for the network, for room, or for a callback.
 //
 // A size of 0 is a real operation: it queues behind the others and reports a broken connection.
@@ -67,7 +67,7 @@ func (s *NetworkStream) beginWrite(op *operation) (AsyncResult, error) {
 		op.err, op.doomed = err, true
 	}
 	pending, _ := w.pendingLocked() // op itself is one
-	nothingAhead := w.idleLocked() && pending == 1 && !w.hasBare()
+	nothingAhead := w.idleLocked() && pending+int64(w.piled.Load()) == 1
 	if op.doomed && nothingAhead {
 		op.sync = true
 		s.endWriteLocked(op, op.err)
@@ -75,7 +75,8 @@ func (s *NetworkStream) beginWrite(op *operation) (AsyncResult, error) {
 		return result.finished(true), nil
 	}
 	w.enqueueLocked(op)
-	if !nothingAhead || op.doomed || s.config.Send == SendDeferred || w.inBurstLocked() {
+	answers := s.noteBegunLocked()
+	if !nothingAhead || op.doomed || !s.callerSendsLocked(answers) {
 		op.begun = w.beginTimeLocked()
 		s.wantFlushLocked()
 		s.unlock()
@@ -151,7 +152,7 @@ func (s *NetworkStream) sendNow(t transport, op *operation) (finished bool) {
 		finished = true
 		op.sync = true // before the completion, so that the callback sees it
 	}
-	s.nextWrite(last, turnBytes, false) // the turn is over: others are not sent by this caller
+	s.nextWrite(last, turnBytes) // the turn is over: others are not sent by this caller
 	return finished
 }
 
@@ -178,9 +179,6 @@ func (s *NetworkStream) EndWrite(ar AsyncResult) error {
 	op, lastWord, err := ar.end(&s.owner, kindWrite)
 	if err != nil {
 		return s.opError("write", err)
-	}
-	if op.bare {
-		s.write.endedBare(op.epoch)
 	}
 	err = op.failure()
 	op.leave(lastWord)
@@ -251,7 +249,7 @@ func (s *NetworkStream) writeBlocking(ctx context.Context, p []byte, buffers [][
 	s.unlock()
 	stop := s.watch(ctx, op, timeout)
 	n, err := writeThrough(t, turn, op)
-	s.resumeBlocking(attempt{n > 0 || err != errInterrupted && err != errWouldBlock, n, err})
+	s.resumeWrite(attempt{n > 0 || err != errInterrupted && err != errWouldBlock, n, err})
 	done, err := op.waited(stop)
 	return done, s.opError("write", err)
 }
@@ -275,13 +273,6 @@ func (s *NetworkStream) startBlockingWriteLocked(p []byte, size int64, soft bool
 	s.failHeadsLocked() // a soft tear ends here
 	s.noteInflightLocked()
 	return op
-}
-
-// resumeBlocking goes on after the owner's blocking call, on its own goroutine.
-func (s *NetworkStream) resumeBlocking(last attempt) {
-	if s.nextWrite(last, 0, false) != nil {
-		s.flush(false)
-	}
 }
 
 // refuseBlockingWriteLocked makes the checks of a blocking write. The context comes last, as in .NET.

@@ -32,15 +32,10 @@ type writeQueue struct {
 	begun      load
 	discharged atomic.Uint64
 
-	// dropped counts the writes that OverflowDropOldest has taken and whose callback has not started. They have no room
-	// any more, so this alone keeps a callback that blocks from letting them pile up.
-	dropped atomic.Int32
-	tears   uint32 // how often torn was set; a Write that waits since before is not "the next"
-
-	// bare counts, for the present epoch, the completed writes without a callback that nobody has ended yet:
-	// epoch<<32 | count. While there are any, a Begin is queued rather than sent, so that a caller who
-	// pipelines is coalesced and one who asks and waits never pays for a hand-over.
-	bare atomic.Uint64
+	// piled counts the writes that are over, whose callback has not started, and that hold no room under
+	// OverflowDropOldest. This alone keeps a callback that blocks from letting them pile up without end.
+	piled atomic.Int32
+	tears uint32 // how often torn was set; a Write that waits since before is not "the next"
 
 	torn     *IOError      // with Torn: part of a message is out and the rest never will be
 	drains   opList        // Drain calls; seq is what they wait for
@@ -52,8 +47,7 @@ type writeQueue struct {
 	finAsked bool // CloseWrite was called: no more writes, FIN behind the queue
 	finSent  bool
 
-	// burst is when the loop last found more than one write queued, 0 if the last time it found fewer; see burst.go.
-	burst uint32
+	answered uint64 // the stream's bytesRead when a write was begun last, see sender.go
 }
 
 const noSeq = math.MaxUint64
@@ -68,7 +62,7 @@ func (s *NetworkStream) helpFlush() {
 	}
 	w.busy = true
 	s.mu.Unlock()
-	s.flush(false)
+	s.flush()
 }
 
 // attempt is what a transport answered; the zero attempt stands for none.
@@ -80,12 +74,12 @@ type attempt struct {
 
 // flush sends what is queued until nothing is left, the connection takes no more, or the turn is over. The
 // caller owns the direction.
-func (s *NetworkStream) flush(onLoop bool) {
+func (s *NetworkStream) flush() {
 	v := takeVectors()
 	defer v.giveBack()
 	var last attempt
 	for sent := 0; ; sent += last.n {
-		t := s.nextWrite(last, sent, onLoop)
+		t := s.nextWrite(last, sent)
 		if t == nil {
 			return
 		}
@@ -105,25 +99,25 @@ func (s *NetworkStream) flush(onLoop bool) {
 
 // nextWrite accounts for the last attempt and decides what the owner does next: it returns the transport to send
 // what is in flight with, or nil after giving the direction up.
-func (s *NetworkStream) nextWrite(last attempt, sent int, onLoop bool) transport {
+func (s *NetworkStream) nextWrite(last attempt, sent int) transport {
 	var finished, bare opList
 	if last.made {
 		finished, bare = s.takeFinished(last)
 	}
 	s.mu.Lock()
-	t, fin := s.nextWriteLocked(last, &finished, sent, onLoop)
+	t, fin := s.nextWriteLocked(last, &finished, sent)
 	s.unlock()
 	for op := bare.popFront(); op != nil; op = bare.popFront() {
 		op.release(1)
 	}
 	if fin { // the direction is still the caller's, so the connection cannot go away
 		_ = t.closeWrite() // a connection that is gone tells the next read or write
-		return s.nextWrite(attempt{}, sent, onLoop)
+		return s.nextWrite(attempt{}, sent)
 	}
 	return t
 }
 
-func (s *NetworkStream) nextWriteLocked(last attempt, finished *opList, sent int, onLoop bool) (t transport, fin bool) {
+func (s *NetworkStream) nextWriteLocked(last attempt, finished *opList, sent int) (t transport, fin bool) {
 	w := &s.write
 	if w.waiting {
 		w.endTurnLocked()
@@ -147,7 +141,7 @@ func (s *NetworkStream) nextWriteLocked(last attempt, finished *opList, sent int
 		w.finSent = true
 		return s.transport, true
 	case w.inflight.empty():
-		s.restLocked(onLoop)
+		w.restLocked()
 		return nil, false
 	case sent >= turnBytes: // let the others of the loop have a turn
 		w.unclaimLocked(0)
@@ -168,22 +162,20 @@ func (s *NetworkStream) wroteLocked(last attempt, finished *opList) {
 	}
 }
 
-// claimMax is how much of the queue may go in flight at once. Under OverflowDropOldest it is little, so
-// that what has not started can be dropped.
-func (s *NetworkStream) claimMax() int {
-	if s.config.Overflow == OverflowDropOldest {
-		return 64
+// claimMax is how many of the queued operations may go in flight at once; -1: all of them. Under OverflowDropOldest it is
+// half of what the limits allow, at least one and no more than one send takes, so that there is always something
+// to drop.
+func (s *NetworkStream) claimMax() (count int) {
+	if s.config.Overflow != OverflowDropOldest {
+		return -1
 	}
-	return -1
-}
-
-// restLocked gives the direction up when nothing is left to send.
-func (s *NetworkStream) restLocked(onLoop bool) {
-	w := &s.write
-	w.opQueue.restLocked()
-	if onLoop {
-		w.forgetBare()
+	writes, bytes := s.config.leastLimits()
+	writes, bytes = min(writes/2, maxVectors), bytes/2
+	for op := s.write.queued.head; op != nil && int64(count) < writes && op.size <= bytes; op = op.next {
+		bytes -= op.size
+		count++
 	}
+	return max(count, 1)
 }
 
 // noteInflightLocked records the first operation in flight for those who look from outside. Only the owner
@@ -234,10 +226,10 @@ func (s *NetworkStream) writeReturned(n int, err error) {
 	s.resumeWrite(attempt{made: n > 0 || err != errInterrupted, n: n, err: err})
 }
 
-// resumeWrite goes on after a wait or a blocking call.
+// resumeWrite goes on after a wait of the transport's, or after a blocking call on the goroutine of its owner.
 func (s *NetworkStream) resumeWrite(last attempt) {
-	if s.nextWrite(last, 0, true) != nil {
-		s.flush(true)
+	if s.nextWrite(last, 0) != nil {
+		s.flush()
 	}
 }
 
@@ -259,10 +251,10 @@ func (s *NetworkStream) takeFinished(last attempt) (finished, bare opList) {
 		if op.callback == nil {
 			w.inflight.remove(op)
 			s.discharge(op)
-			if !op.blocking {
-				w.addBare(op)
-			}
 			bare.pushBack(op)
+		} else if op.charged && s.config.Overflow == OverflowDropOldest {
+			s.pile(op)
+			s.discharge(op)
 		}
 		op.complete()
 	}
@@ -292,6 +284,10 @@ func (s *NetworkStream) endWriteLocked(op *operation, e error) {
 func (s *NetworkStream) finishLocked(q *opQueue, op *operation, err error) {
 	op.fail(err)
 	if op.callback != nil {
+		if op.charged && s.config.Overflow == OverflowDropOldest {
+			s.pile(op)
+			s.unchargeLocked(op)
+		}
 		op.complete()
 		s.readyLocked(&q.callbacks, &opList{op, op})
 		return

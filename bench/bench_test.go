@@ -27,7 +27,7 @@ func TestMain(m *testing.M) {
 // tiny makes a workload small enough for a test.
 func tiny(w workload) workload {
 	w.Conns, w.Window = min(w.Conns, 12), max(min(w.Window, 64), 1)
-	w.Slow = min(w.Slow, 3)
+	w.Slow, w.Deaf = min(w.Slow, 3), min(w.Deaf, 3)
 	w.Writers = min(w.Writers, 4)
 	w.Size = min(w.Size, 64<<10)
 	return w

@@ -57,6 +57,10 @@ type snapshot struct {
 	RSS      int64 // bytes; only after a collection was asked for
 	Heap     int64 // bytes of live objects; likewise
 	Stacks   int64 // bytes; likewise
+
+	// Hub, generator: how many messages should have arrived, and how long those took that did since the last snapshot.
+	Due      int64         `json:",omitempty"`
+	P50, P99 time.Duration `json:",omitempty"`
 }
 
 var processStart = time.Now()
@@ -179,6 +183,10 @@ func (c *child) serve(o order) {
 		case "end":
 			j.stopping.Store(true)
 			s := takeSnapshot(o.Workload.Shape == shapeIdle)
+			if o.Workload.Shape == shapeHub { // collecting is not part of the measurement
+				kept := takeSnapshot(true)
+				s.Heap, s.Stacks = kept.Heap, kept.Stacks
+			}
 			if profile != nil {
 				pprof.StopCPUProfile()
 				profile.Close()
@@ -216,6 +224,9 @@ func (c *child) load(o order) {
 		}
 		s := takeSnapshot(false)
 		s.Messages = g.count()
+		if g.hub != nil {
+			g.hub.tell(s)
+		}
 		return s
 	})
 }

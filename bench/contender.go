@@ -109,9 +109,23 @@ func (j *job) fail(err error) {
 // readBuffer is the size of a server's read buffer: larger than any echoed message, so that one read takes it.
 const readBuffer = 4096
 
-// slowSendBuffer is the send buffer of streams with slow peers, for every contender: the kernel's default takes
-// megabytes before anything is felt.
-const slowSendBuffer = 32 << 10
+// The send buffers of streams with slow or deaf peers, for every contender: the kernel's default takes megabytes before
+// anything is felt. A hub's has room for a second of the fastest publisher.
+const (
+	slowSendBuffer = 32 << 10
+	hubSendBuffer  = 64 << 10
+)
+
+// sendBuffer is the size of every connection's send buffer in this workload; 0: the kernel's.
+func (w *workload) sendBuffer() int {
+	switch w.Shape {
+	case shapeFeed:
+		return slowSendBuffer
+	case shapeHub:
+		return hubSendBuffer
+	}
+	return 0
+}
 
 // acceptAll accepts the workload's connections with net.
 func (j *job) acceptAll() ([]*net.TCPConn, error) {
@@ -121,8 +135,8 @@ func (j *job) acceptAll() ([]*net.TCPConn, error) {
 		if err != nil {
 			return nil, err
 		}
-		if j.Shape == shapeFeed {
-			if err := c.SetWriteBuffer(slowSendBuffer); err != nil {
+		if size := j.sendBuffer(); size > 0 {
+			if err := c.SetWriteBuffer(size); err != nil {
 				return nil, err
 			}
 		}

@@ -13,7 +13,7 @@ func init() {
 	register(&contender{
 		name: "cloudwego/netpoll", rank: 20,
 		about:  "cloudwego/netpoll, its event loop and handler pool; writes by Writer().WriteBinary and Flush",
-		serves: func(w workload) bool { return !w.Blocking },
+		serves: func(w workload) bool { return !w.Blocking && w.Shape != shapeHub },
 		serve:  serveNetpoll,
 	})
 }

@@ -20,20 +20,22 @@ func init() {
 	register(&contender{
 		name: "netstream epoll deferred", rank: 41,
 		about:  "the same with SendDeferred: Begin makes no system call",
-		serves: inShapes(shapeFanout),
+		serves: inShapes(shapeFanout, shapeHub),
 		serve:  serveNetstream(netstream.Config{Engine: netstream.EngineEpoll, Send: netstream.SendDeferred}),
 	})
 	register(&contender{
 		name: "netstream portable", rank: 42,
 		about:  "netstream, EnginePortable: net's own connections, a goroutine while something waits",
-		serves: func(workload) bool { return true },
+		serves: func(w workload) bool { return w.Shape != shapeHub }, // a goroutine for each callback: nobody's choice there
 		serve:  serveNetstream(netstream.Config{Engine: netstream.EnginePortable}),
 	})
 	register(&contender{
 		name: "netstream auto", rank: 43,
-		about:  "netstream, EngineAuto, accepted by Accept: starts at net's speed, moves to the loop when something asynchronous has to wait",
-		serves: func(w workload) bool { return w.Blocking || w.Shape == shapePipeline || w.ID == "W1" || w.ID == "W7b" },
-		serve:  serveNetstream(netstream.Config{}),
+		about: "netstream, EngineAuto, accepted by Accept: starts at net's speed, moves to the loop when something asynchronous has to wait",
+		serves: func(w workload) bool {
+			return w.Blocking || w.Shape == shapePipeline || w.Shape == shapeHub || w.ID == "W1" || w.ID == "W7b"
+		},
+		serve: serveNetstream(netstream.Config{}),
 	})
 }
 
@@ -64,8 +66,8 @@ func serveNetstream(config netstream.Config) func(*job) error {
 		var streams []*netstream.NetworkStream
 		err = accept(ln, j.Conns, func(s *netstream.NetworkStream) error {
 			streams = append(streams, s)
-			if j.Shape == shapeFeed {
-				return s.Socket().SetWriteBuffer(slowSendBuffer)
+			if size := j.sendBuffer(); size > 0 {
+				return s.Socket().SetWriteBuffer(size)
 			}
 			return nil
 		})
@@ -86,6 +88,8 @@ func serveNetstream(config netstream.Config) func(*job) error {
 				}
 			}
 			select {}
+		case shapeHub:
+			return hubNetstream(j, ln, streams)
 		}
 		j.ready()
 		return newPublisher(j, streams).run()

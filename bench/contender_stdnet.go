@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bufio"
 	"io"
 	"net"
 )
@@ -10,7 +11,7 @@ import (
 func init() {
 	register(&contender{
 		name: reference, rank: 0,
-		about:  "net, a goroutine for each connection, a blocking Write for each message (idle: a 64 B read buffer)",
+		about:  "net, a goroutine for each connection, a blocking Write for each message (idle: a 64 B read buffer; hub: a channel of 1,024 messages and a bufio.Writer for each subscriber)",
 		serves: func(workload) bool { return true },
 		serve:  func(j *job) error { return serveNet(j, 64) },
 	})
@@ -55,12 +56,51 @@ func serveNet(j *job, idleBuffer int) error {
 	if err != nil {
 		return err
 	}
+	if j.Shape == shapeHub {
+		return hubNet(j, conns)
+	}
 	senders := make([]sender, len(conns))
 	for i, c := range conns {
 		senders[i] = netSender{c}
 	}
 	j.ready()
 	return j.push(senders)
+}
+
+// hubNet is the hub as it is usually written: a subscriber that falls behind loses messages.
+func hubNet(j *job, conns []*net.TCPConn) error {
+	subscribers := make([]chan []byte, len(conns))
+	for i, c := range conns {
+		subscribers[i] = make(chan []byte, j.Window)
+		go func() { j.fail(writeAll(c, subscribers[i])) }()
+	}
+	return j.publish(func() (io.Reader, error) { return j.ln.Accept() }, func(lines [][]byte) {
+		for _, line := range lines {
+			for _, s := range subscribers {
+				select {
+				case s <- line:
+				default:
+				}
+			}
+		}
+	})
+}
+
+// writeAll writes what comes and flushes when nothing more is there.
+func writeAll(c net.Conn, lines <-chan []byte) error {
+	w := bufio.NewWriter(c)
+	for line := range lines {
+		if _, err := w.Write(line); err != nil {
+			return err
+		}
+		if len(lines) > 0 {
+			continue
+		}
+		if err := w.Flush(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func echoNet(c net.Conn) error {

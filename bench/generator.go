@@ -23,6 +23,8 @@ type generator struct {
 	stopping atomic.Bool
 	inbox    []byte
 	offsets  []int64 // bytes that arrived, by connection, when every byte is checked; else nil
+	verify   bool    // every byte is checked
+	hub      *hubLoad
 }
 
 const (
@@ -40,31 +42,20 @@ func connectAll(w workload, address string, verify bool) (*generator, error) {
 	if !to.Addr().IsLoopback() {
 		return nil, fmt.Errorf("%s is not on the loopback interface", address)
 	}
-	g := &generator{workload: w, message: makeMessage(w.Size), inbox: make([]byte, drainBytes)}
+	g := &generator{workload: w, message: makeMessage(w.Size), inbox: make([]byte, drainBytes), verify: verify}
 	peer := &unix.SockaddrInet4{Port: int(to.Port()), Addr: to.Addr().As4()}
 	for i := range w.Conns {
-		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-		if err != nil {
-			return nil, err
-		}
-		if g.slow(i) {
-			if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, slowBuffer); err != nil {
-				return nil, err
-			}
-		}
-		for err = unix.EINTR; err == unix.EINTR; {
-			err = unix.Connect(fd, peer)
-		}
+		fd, err := g.connect(peer)
 		if err != nil {
 			return nil, fmt.Errorf("connection %d: %w", i, err)
-		}
-		if err := unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1); err != nil {
-			return nil, err
 		}
 		g.fds = append(g.fds, fd)
 	}
 	if verify {
 		g.offsets = make([]int64, w.Conns)
+	}
+	if w.Shape == shapeHub {
+		return g, g.connectPublisher(peer)
 	}
 	if w.Shape == shapeEcho {
 		for _, fd := range g.fds { // all are accepted and served before warm-up
@@ -76,8 +67,28 @@ func connectAll(w workload, address string, verify bool) (*generator, error) {
 	return g, nil
 }
 
-// slow reports whether connection i has a slow peer: the last ones have.
-func (g *generator) slow(i int) bool { return i >= g.Conns-g.Slow }
+// connect makes the next connection.
+func (g *generator) connect(peer *unix.SockaddrInet4) (int, error) {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return 0, err
+	}
+	if i := len(g.fds); i < g.Conns && g.slow(i) {
+		if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, slowBuffer); err != nil {
+			return 0, err
+		}
+	}
+	for err = unix.EINTR; err == unix.EINTR; {
+		err = unix.Connect(fd, peer)
+	}
+	if err != nil {
+		return 0, err
+	}
+	return fd, unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
+}
+
+// slow reports whether connection i has a slow or deaf peer: the last ones have.
+func (g *generator) slow(i int) bool { return i >= g.Conns-g.Slow-g.Deaf }
 
 func (g *generator) count() int64 { return g.bytes.Load() / int64(g.Size) }
 
@@ -85,6 +96,8 @@ func (g *generator) run() error {
 	switch {
 	case g.Shape == shapeIdle:
 		return nil
+	case g.Shape == shapeHub:
+		return g.hub.run()
 	case g.Shape == shapeEcho && g.Conns == 1:
 		for {
 			if err := g.pingPong(g.fds[0]); err != nil {

@@ -41,8 +41,11 @@ type sample struct {
 	LoadCPU   float64       // cores used by the generator
 	Mallocs   float64       // allocations of the process under test, per second
 
-	// Idle connections: growth per connection.
+	// Idle connections: growth per connection. Hub: Heap and Stacks in all, after a collection under load.
 	RSS, Heap, Stacks float64 `json:",omitempty"`
+
+	// Hub: the part of the messages that arrived, of those that were due, and how long they took, in seconds.
+	Delivered, P50, P99 float64 `json:",omitempty"`
 
 	// The machine meanwhile, in cores: what others used, and what the hypervisor withheld.
 	Others, Steal float64
@@ -252,6 +255,10 @@ func (r *runner) traffic(ctx context.Context, out *sample, server, generator *pr
 	out.Others = max(0, (host.Busy-host.Steal-ours).Seconds()/wall)
 	if out.Messages <= 0 {
 		return errors.New("no message arrived")
+	}
+	if due := g1.Due - g0.Due; due > 0 {
+		out.Delivered, out.P50, out.P99 = float64(out.Messages)/float64(due), g1.P50.Seconds(), g1.P99.Seconds()
+		out.Heap, out.Stacks = float64(s1.Heap), float64(s1.Stacks)
 	}
 	return nil
 }

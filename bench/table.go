@@ -23,6 +23,9 @@ func head(w workload) []string {
 		return []string{"RSS", "x std net", "Go heap", "stacks"}
 	}
 	columns := []string{unit(w) + "/s", "x std net", "CPU/" + unit(w), "x std net", "allocs", "server", "generator"}
+	if w.Shape == shapeHub {
+		columns = append(columns, "delivered", "p50", "x std net", "p99", "x std net", "heap+stacks")
+	}
 	if w.Versus != "" {
 		columns = append(columns, "rate, of "+w.Versus)
 	}
@@ -69,6 +72,12 @@ func (r *report) cells(w workload, name string) []string {
 	}
 	if r.generatorBound(w.ID, name) {
 		cells[len(cells)-1] += " (!)"
+	}
+	if w.Shape == shapeHub {
+		cells = append(cells, fmt.Sprintf("%.1f%%", 100*median(delivered)),
+			duration(median(middle)), ratio(r.toReference(middle, w.ID, name)),
+			duration(median(tail)), ratio(r.toReference(tail, w.ID, name)),
+			fmt.Sprintf("%.1f MB", median(kept)/1e6))
 	}
 	if w.Versus != "" {
 		cells = append(cells, ratio(spreadOf(r.ratios(sample.rate, w.ID, name, w.Versus, name))))

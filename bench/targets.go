@@ -34,6 +34,11 @@ const (
 func latency(s sample) float64 { return 1 / s.rate() }
 func memory(s sample) float64  { return s.RSS }
 
+func delivered(s sample) float64 { return s.Delivered }
+func middle(s sample) float64    { return s.P50 }
+func tail(s sample) float64      { return s.P99 }
+func kept(s sample) float64      { return s.Heap + s.Stacks }
+
 func targets() []target {
 	cpu := func(workload, over, whose string, limit float64) target {
 		return target{workload: workload, contender: ownEpoll, about: "CPU per message, of " + whose, figure: sample.cpu, over: over, limit: limit}

@@ -16,6 +16,7 @@ const (
 	shapeFanout   shape = "fanout"   // write one message to all streams, again and again
 	shapeFeed     shape = "feed"     // write to each of many streams, as fast as it takes it
 	shapeIdle     shape = "idle"     // keep a read pending on each stream
+	shapeHub      shape = "hub"      // send what one connection publishes to all others
 )
 
 // metric is a figure of a sample by which contenders are compared.
@@ -36,11 +37,14 @@ type workload struct {
 
 	Conns    int  // connections
 	Slow     int  // of them, how many have a peer that reads slowly
+	Deaf     int  // of them, how many have a peer that never reads
 	Size     int  // bytes per message
 	Window   int  // messages in flight per stream (pipeline: over all writers)
 	Writers  int  // goroutines that write to one stream
 	Lockstep bool // fan-out: the next message when the one before has completed everywhere
 	Blocking bool // echo: with blocking Read and Write
+	Rate     int  // hub: messages published per second
+	Batch    int  // hub: of them, how many at a time
 
 	Versus string // ID of the workload to which this one's rate is compared, contender by contender
 	Once   bool   // one round is enough: the figure is not a matter of time
@@ -71,7 +75,15 @@ func workloads() []workload {
 			Conns: 160, Size: 128, Window: 16},
 		{ID: "W10", Title: "the same 160 streams, and 40 more whose peers read slowly; only the 160 count", Shape: shapeFeed, Main: metricRate,
 			Conns: 200, Slow: 40, Size: 128, Window: 16, Versus: "W10-none"},
+		hub(100, 1), hub(100, 10), hub(400, 40), hub(1000, 10),
 	}
+}
+
+// hub is a W11: a publisher that keeps to the clock, as most do, and leaves the server time.
+func hub(rate, batch int) workload {
+	return workload{ID: fmt.Sprintf("W11-%dx%d", rate, batch), Shape: shapeHub, Main: metricCPU,
+		Title: fmt.Sprintf("hub: %d lines of 128 B a second, %d at a time, to 2,000 subscribers of whom 20 never read", rate, batch),
+		Conns: 2000, Deaf: 20, Size: 128, Window: 1024, Rate: rate, Batch: batch}
 }
 
 // selectWorkloads returns the workloads that only names: IDs, or what stands before their last letters (W4 is W4-64
