@@ -146,7 +146,8 @@ func (s *NetworkStream) closeDrained(ctx context.Context) drained {
 }
 
 // CloseWrite shuts the writing half down behind everything begun so far: the peer reads all of it and then the
-// end. It does not wait. Later writes fail with SocketError Shutdown (10058). Errors: a closed or read-only
+// end. It does not wait: over a connection that may block for it, such as one of TLS, a goroutine sends the end, after
+// the handshake, and [NetworkStream.Drain] tells whether it could. Later writes fail with SocketError Shutdown (10058). Errors: a closed or read-only
 // stream; errors.ErrUnsupported when the connection has no halves.
 func (s *NetworkStream) CloseWrite() error {
 	s.mu.Lock()
@@ -212,6 +213,16 @@ func (s *NetworkStream) noteDeadLocked(err error) {
 	if s.dead == nil {
 		s.dead = e
 	}
+}
+
+// noteBroken notes that the transport has ended the connection because it broke the rules of a net.Conn.
+func (s *NetworkStream) noteBroken(e *SocketError) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.dead == nil {
+		s.dead = e
+	}
+	s.deadIn = true
 }
 
 // mustHoldEOF reports whether an end of stream must not be believed yet. A write in a system call at this moment

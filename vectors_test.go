@@ -83,7 +83,7 @@ func (c *vectorsCheck) queue() (l opList) {
 	for i := range n {
 		op := c.operation()
 		if i == 0 && op.size > 1 && c.rng.IntN(2) == 0 {
-			op.done = 1 + c.rng.Int64N(op.size-1)
+			op.sent(1 + c.rng.Int64N(op.size-1))
 		}
 		op.doomed = i > 0 && c.rng.IntN(40) == 0
 		l.pushBack(op)
@@ -94,7 +94,7 @@ func (c *vectorsCheck) queue() (l opList) {
 // rest is what op still has to send.
 func rest(op *operation) []byte {
 	if op.vectored {
-		return bytes.Join(*op.vectors, nil)[op.done:]
+		return bytes.Join(*op.vectors, nil)
 	}
 	return op.buffer[0][op.done:]
 }

@@ -56,7 +56,10 @@ type writeQueue struct {
 	soft        bool // torn by a blocking Write: the next blocking Write ends that state
 	finAsked    bool // CloseWrite was called: no more writes, FIN behind the queue
 	finSent     bool
+	finBusy     bool // it is being sent: a Drain waits for that
 	flushPosted bool // flushTask is queued, or will be by unlock
+
+	joined joined // what the transport is writing, if it takes one slice; belongs to the owner
 
 	// burst is when the loop last found more than one write queued, 0 if the last time it found fewer; see burst.go.
 	burst uint32
@@ -141,17 +144,22 @@ func (s *NetworkStream) flush(onLoop bool) {
 // nextWrite accounts for the last attempt and decides what the owner does next: it returns the transport to send
 // what is in flight with, or nil after giving the direction up.
 func (s *NetworkStream) nextWrite(last attempt, sent int, onLoop bool) transport {
+	s.write.joined.giveBack()
 	var finished, bare opList
 	if last.made {
 		finished, bare = s.takeFinished(last)
 	}
 	s.mu.Lock()
 	t, fin := s.nextWriteLocked(last, &finished, sent, onLoop)
+	turn := s.write.turn
 	s.unlock()
 	for op := bare.popFront(); op != nil; op = bare.popFront() {
 		op.release(1)
 	}
-	if fin { // the direction is still the caller's, so the connection cannot go away
+	if fin { // the direction is still the caller's, or the transport's, so the connection cannot go away
+		if t.startCloseWrite(turn) {
+			return nil
+		}
 		_ = t.closeWrite() // a connection that is gone tells the next read or write
 		return s.nextWrite(attempt{}, sent, onLoop)
 	}
@@ -162,6 +170,7 @@ func (s *NetworkStream) nextWriteLocked(last attempt, finished *opList, sent int
 	w := &s.write
 	if w.waiting {
 		w.endTurnLocked()
+		w.finBusy = false
 	}
 	if last.made {
 		s.wroteLocked(last, finished)
@@ -176,10 +185,12 @@ func (s *NetworkStream) nextWriteLocked(last attempt, finished *opList, sent int
 	for s.failHeadsLocked(); w.inflight.empty() && (!w.queued.empty() || s.letInLocked()); s.failHeadsLocked() {
 		w.claimLocked(s.claimMax())
 	}
+	fin = w.inflight.empty() && w.finAsked && !w.finSent && w.roomWrites == 0 && w.torn == nil && s.disposedLocked() == nil
+	w.finBusy = fin
 	s.noteInflightLocked()
 	switch {
-	case w.inflight.empty() && w.finAsked && !w.finSent && w.roomWrites == 0 && w.torn == nil && s.disposedLocked() == nil:
-		w.finSent = true
+	case fin:
+		w.finSent, w.waiting = true, true
 		return s.transport, true
 	case w.inflight.empty():
 		s.restLocked(onLoop)
@@ -243,9 +254,14 @@ func (w *writeQueue) beginTimeLocked() time.Duration {
 
 // awaitRoom has the transport wait until it takes more. False: something has changed, go on.
 func (s *NetworkStream) awaitRoom(t transport, v *vectors) bool {
-	keep := t.keeps()
-	s.mu.Lock()
+	keep, how := t.keeps(), t.joins()
 	w := &s.write
+	var batch [][]byte
+	var operations int
+	if how != joinNothing {
+		batch, operations = w.joined.fill(w.inflight.head, how)
+	}
+	s.mu.Lock()
 	if w.cutAll != nil || w.cutOne || s.moving {
 		s.mu.Unlock()
 		return false
@@ -255,7 +271,9 @@ func (s *NetworkStream) awaitRoom(t transport, v *vectors) bool {
 		s.mu.Unlock()
 		return false
 	}
-	batch, operations := v.fillKept(w.inflight.head, keep)
+	if how == joinNothing {
+		batch, operations = v.fillKept(w.inflight.head, keep)
+	}
 	w.unclaimLocked(operations)
 	s.noteInflightLocked()
 	w.waiting = true
@@ -276,6 +294,21 @@ func (s *NetworkStream) resumeWrite(last attempt) {
 	}
 }
 
+// writeEnded is the transport's call after startCloseWrite. Whoever drains is told of a failure, and so is Err after a
+// hard one.
+func (s *NetworkStream) writeEnded(err error) {
+	if err != nil && err != errInterrupted {
+		s.mu.Lock()
+		e := classify(err)
+		s.noteDeadLocked(e)
+		if s.write.failed == nil {
+			s.write.failed = &IOError{Err: e}
+		}
+		s.mu.Unlock()
+	}
+	s.resumeWrite(attempt{})
+}
+
 // takeFinished completes what the last attempt finished and takes it out of flight: operations with a callback,
 // and bare ones, whose holder the caller releases once mu has been taken and given up. Only the owner of the
 // direction calls it, without mu: a batch of 1,024 completions under mu would stop every Begin meanwhile.
@@ -286,7 +319,7 @@ func (s *NetworkStream) takeFinished(last attempt) (finished, bare opList) {
 	for op = w.inflight.head; op != nil; op = next {
 		rest := op.size - op.done
 		if op.doomed || rest > left || rest == 0 && left == 0 && last.err != nil {
-			op.done += left // a doomed one has nothing in the batch, so left is 0
+			op.sent(left) // a doomed one has nothing in the batch, so left is 0
 			break
 		}
 		left -= rest
