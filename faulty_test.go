@@ -48,7 +48,10 @@ type faultyCall struct {
 }
 
 func newFaulty(s *NetworkStream, seed uint64, keep int, c chances) *faulty {
-	t := &faulty{stream: s, keep: keep, join: joinNothing, rng: rand.New(rand.NewPCG(seed, 1)), chance: c, broken: make(chan struct{})}
+	t := &faulty{stream: s, keep: keep, rng: rand.New(rand.NewPCG(seed, 1)), chance: c, broken: make(chan struct{})}
+	if keep == 1 { // as over a foreign connection, which takes one slice
+		t.join = joining(seed % 3)
+	}
 	s.transport = t
 	return t
 }
