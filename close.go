@@ -16,6 +16,7 @@ type end struct {
 	cause        error         // what CloseWithError or an overflow said
 	lost         int64         // bytes of writes that failed during CloseTimeout or were aborted by Close
 	whenReleased chan struct{} // made by whoever waits for the connection to be given up
+	abandoned    bool          // nobody waits for that: a call does not come back
 	done         chan struct{} // made by Done
 }
 
@@ -29,7 +30,8 @@ func (s *NetworkStream) endLocked() *end {
 // Close closes the stream and aborts what is pending; a second Close does nothing and returns nil. Aborted
 // operations complete with a chain of [*ObjectDisposedError] and SocketError 995, their callbacks run, and End
 // still tells each outcome. Close waits for system calls in progress, never for callbacks, so a callback may
-// call it; wait for Done to know that all callbacks have returned.
+// call it; wait for Done to know that all callbacks have returned. A call on a foreign connection that ignores deadlines
+// is waited for for a second, then the connection is closed under it, LeaveOpen or not.
 //
 // Nothing the kernel has accepted is lost by it: while the peer has not acknowledged everything, or input is
 // unread, the connection lingers in the background for up to 2 s. When a write was cut in the middle, or cut
@@ -80,14 +82,21 @@ func (s *NetworkStream) abortLocked(e error) {
 	s.cutAllLocked(&s.write.opQueue, e)
 }
 
+func (e *end) letCloseReturnLocked() {
+	if e.whenReleased != nil {
+		close(e.whenReleased)
+		e.whenReleased = nil
+	}
+}
+
 // awaitReleased waits until the connection has been given up.
 func (s *NetworkStream) awaitReleased() {
 	s.mu.Lock()
-	if s.released {
+	e := s.endLocked()
+	if s.released || e.abandoned {
 		s.mu.Unlock()
 		return
 	}
-	e := s.endLocked()
 	if e.whenReleased == nil {
 		e.whenReleased = make(chan struct{})
 	}
@@ -176,6 +185,21 @@ func (s *NetworkStream) CloseWrite() error {
 		s.resumeWrite(attempt{}) // nothing is ahead: the FIN goes out now
 	}
 	return nil
+}
+
+// writeEnded is the transport's call after startCloseWrite. Whoever drains is told of a failure, and so is Err after a
+// hard one.
+func (s *NetworkStream) writeEnded(err error) {
+	if err != nil && err != errInterrupted {
+		s.mu.Lock()
+		e := classify(err)
+		s.noteDeadLocked(e)
+		if s.write.failed == nil {
+			s.write.failed = &IOError{Err: e}
+		}
+		s.mu.Unlock()
+	}
+	s.resumeWrite(attempt{})
 }
 
 // endingLocked says how the connection is to be given up.

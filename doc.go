@@ -66,7 +66,10 @@
 //
 // On Linux, TCP and Unix sockets are served by epoll loops that ride on the runtime's own poller, without a
 // goroutine for each connection. Everywhere else, and for any other net.Conn, the portable engine gives the
-// same semantics with a goroutine while something waits. [EngineAuto] starts portable, at net's speed for
+// same semantics with a goroutine while something waits. Over a *tls.Conn the first call makes the handshake, beside the
+// calls that wait for it, so that a deadline, a context or Cancel ends those and not the connection; short writes
+// share records. A foreign connection that breaks the rules of net.Conn is ended with
+// [CodeConnectionAborted]. [EngineAuto] starts portable, at net's speed for
 // blocking calls, and moves to the loop at the first asynchronous operation that has to wait.
 //
 // # Goroutines

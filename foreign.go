@@ -196,10 +196,15 @@ func (t *portable) startCloseWrite(turn uint32) bool {
 			err = t.beginForeign(dirWrite, turn, callEnding)
 		}
 		if err == nil {
-			returned := false
-			defer func() { t.ifVanished(dirWrite, returned) }()
-			err = t.end(dirWrite, t.closeWrite())
-			returned = true
+			err = errVanished
+			defer func() {
+				if err == errVanished {
+					err = t.breakOff(err)
+				}
+				t.stream.writeEnded(t.end(dirWrite, err))
+			}()
+			err = t.closeWrite()
+			return
 		}
 		t.stream.writeEnded(err)
 	}()
@@ -297,14 +302,25 @@ func (t *portable) awaitPoke(d direction) {
 	t.mu.Unlock()
 }
 
-// closeIfStuck closes the connection under the call of that turn, if it has not come back.
+// closeIfStuck closes the connection under the call of that turn, if it has not come back. If that does not help
+// either, Close stops waiting for it.
 func (t *portable) closeIfStuck(d direction, turn uint32) {
-	w := t.half[d].word.Load()
-	if w&callRunning == 0 || uint32(w>>32) != turn {
+	if !t.inCall(d, turn) {
 		return
 	}
-	w = t.half[dirWrite].word.Load()
+	w := t.half[dirWrite].word.Load()
 	t.endForeign(w&callRunning != 0 && w&callEnding == 0) // a write that does not come back is cut
+	time.AfterFunc(foreignPatience, func() {
+		if t.inCall(d, turn) {
+			t.stream.abandon()
+		}
+	})
+}
+
+// inCall reports whether the call of that turn is on the connection.
+func (t *portable) inCall(d direction, turn uint32) bool {
+	w := t.half[d].word.Load()
+	return w&callRunning != 0 && uint32(w>>32) == turn
 }
 
 // endForeign closes the connection, on a goroutine of its own and only once.

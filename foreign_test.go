@@ -10,7 +10,6 @@ import (
 	"os/exec"
 	"runtime"
 	"strings"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -113,6 +112,7 @@ func TestForeignCloseAfterAnInterrupt(t *testing.T) {
 	for _, b := range before {
 		for name, change := range map[string]func(*rude){"deaf": deaf, "refusing": refusing} {
 			t.Run(b.name+"/"+name, func(t *testing.T) {
+				t.Parallel() // each waits for foreignPatience
 				s, _ := newRude(t, nil, change)
 				read, readDone := beginRead(t, s, 10)
 				write, writeDone := begin(t, s, []byte("hello"))
@@ -248,7 +248,7 @@ func (c *layered) NetConn() net.Conn { return c.below() }
 // What the connection's other methods do does not keep Close from coming back either.
 func TestForeignMethodsThatMisbehave(t *testing.T) {
 	release := make(chan struct{})
-	defer close(release)
+	t.Cleanup(func() { close(release) })
 	block := func() { <-release }
 	for _, c := range []struct {
 		name   string
@@ -271,6 +271,7 @@ func TestForeignMethodsThatMisbehave(t *testing.T) {
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			s, _ := newRude(t, nil, c.change)
 			ar, outcome := beginRead(t, s, 10)
 			_, written := begin(t, s, []byte("hello"))
@@ -305,118 +306,6 @@ func TestForeignMethodsThatMisbehave(t *testing.T) {
 	}
 }
 
-// Counts that cannot be, and calls that do nothing for ever.
-func TestForeignImpossibleAnswers(t *testing.T) {
-	type answer = func(p []byte) (int, error)
-	for _, c := range []struct {
-		name        string
-		read, write answer
-		why         error
-	}{
-		{name: "Write of nothing", write: func([]byte) (int, error) { return 0, nil }, why: io.ErrShortWrite},
-		{name: "Write of less than nothing", write: func([]byte) (int, error) { return -1, nil }},
-		{name: "Write of too much", write: func(p []byte) (int, error) { return len(p) + 1, nil }},
-		{name: "Write of too much, failed", write: func(p []byte) (int, error) { return 1 << 40, syscall.EIO }},
-		{name: "Read of nothing", read: func([]byte) (int, error) { return 0, nil }, why: io.ErrNoProgress},
-		{name: "Read of less than nothing", read: func([]byte) (int, error) { return -7, nil }},
-		{name: "Read of too much", read: func(p []byte) (int, error) { return len(p) + 1, io.EOF }},
-	} {
-		eachStyle(t, func(t *testing.T, st style) {
-			t.Run(c.name, func(t *testing.T) {
-				var calls atomic.Int32
-				counted := func(f answer) answer {
-					if f == nil {
-						return nil
-					}
-					return func(p []byte) (int, error) { calls.Add(1); return f(p) }
-				}
-				s, _ := newRude(t, nil, func(c2 *rude) { c2.read, c2.write = counted(c.read), counted(c.write) })
-				var other <-chan readOutcome
-				if c.write != nil {
-					_, other = beginRead(t, s, 1)
-				}
-				for range 2 { // the second one does not ask the connection any more
-					done := async(func() error {
-						if c.read != nil {
-							n, err := st.read(s, make([]byte, 5))
-							if n != 0 {
-								t.Errorf("read %d bytes", n)
-							}
-							return err
-						}
-						return st.write(s, []byte("hello"))
-					})
-					wantEnded(t, "the operation", within(t, "the operation", done), c.why)
-				}
-				if other != nil {
-					wantEnded(t, "the pending read", within(t, "the pending read", other).err, c.why)
-				}
-				if n := calls.Load(); n > 100 {
-					t.Errorf("%d calls", n)
-				}
-				if st := s.Stats(); st.BytesRead != 0 || st.BytesWritten != 0 {
-					t.Errorf("counted %d bytes read and %d written", st.BytesRead, st.BytesWritten)
-				}
-				wantOver(t, s)
-			})
-		})
-	}
-}
-
-// What is odd but allowed, or exact, is no reason to end anything.
-func TestForeignOddButExact(t *testing.T) {
-	t.Run("some empty reads", func(t *testing.T) {
-		empty := 0
-		s, peer := newRude(t, nil, func(c *rude) {
-			c.read = func(p []byte) (int, error) {
-				if empty++; empty%50 != 0 {
-					return 0, nil
-				}
-				return c.Conn.Read(p)
-			}
-		})
-		go peer.Write([]byte("hello"))
-		readExactly(t, s, []byte("hello"))
-	})
-	t.Run("short writes without an error", func(t *testing.T) {
-		s, peer := newRude(t, nil, func(c *rude) {
-			c.write = func(p []byte) (int, error) { return c.Conn.Write(p[:(len(p)+1)/2]) }
-		})
-		_, done := begin(t, s, patterned(1, 1000))
-		readExactly(t, peer, patterned(1, 1000))
-		if err := within(t, "the write", done); err != nil {
-			t.Error(err)
-		}
-	})
-	t.Run("data and an error together", func(t *testing.T) {
-		once := false
-		s, _ := newRude(t, nil, func(c *rude) {
-			c.read = func(p []byte) (int, error) {
-				if once {
-					select {} // never: the error has been told
-				}
-				once = true
-				return copy(p, "last words"), syscall.ECONNRESET
-			}
-		})
-		p := make([]byte, 20)
-		if n, err := s.Read(p); string(p[:n]) != "last words" || err != nil {
-			t.Fatalf("read %q and %v", p[:n], err)
-		}
-		ch := async(func() error { _, err := s.Read(p); return err })
-		if err := within(t, "the error", ch); !errors.Is(err, syscall.ECONNRESET) {
-			t.Errorf("then %v", err)
-		}
-	})
-	t.Run("a count and an error of a write", func(t *testing.T) {
-		s, _ := newRude(t, nil, func(c *rude) {
-			c.write = func(p []byte) (int, error) { return 3, syscall.ECONNRESET }
-		})
-		_, done := begin(t, s, []byte("hello"))
-		wantFailure(t, "the write", within(t, "the write", done), 3, true, syscall.ECONNRESET)
-	})
-}
-
 // A zero-byte read would take a byte that the caller, who gets the connection back, would miss.
 func TestForeignLeaveOpenLosesNoByte(t *testing.T) {
 	ours, theirs := net.Pipe()
@@ -442,6 +331,32 @@ func TestForeignLeaveOpenLosesNoByte(t *testing.T) {
 	readExactly(t, ours, []byte("world"))
 }
 
+// A Read that nothing brings back, not even the connection's Close, keeps what it was lent, and nobody else.
+func TestForeignReadThatNeverReturns(t *testing.T) {
+	entered, release := make(chan struct{}), make(chan struct{})
+	s, _ := newRude(t, nil, func(c *rude) {
+		c.read = func([]byte) (int, error) { close(entered); <-release; return 0, io.EOF }
+		c.setDeadline = func(string, time.Time) error { return nil }
+	})
+	ar, outcome := beginRead(t, s, 10)
+	within(t, "the read is in the connection", entered)
+	within(t, "Close", async(s.Close))
+	if ar.IsCompleted() {
+		t.Error("the buffer came back although it is still lent")
+	}
+	within(t, "a second Close", async(s.Close))
+	select {
+	case <-s.Done():
+		t.Error("Done before the read is over")
+	default:
+	}
+	close(release)
+	if o := within(t, "the read", outcome); o.err == nil {
+		t.Error("the read ended without an error")
+	}
+	within(t, "Done", s.Done())
+}
+
 // A connection that is given back has no deadline left from an interrupt.
 func TestForeignLeaveOpenLeavesNoDeadline(t *testing.T) {
 	for range 50 {
@@ -453,5 +368,59 @@ func TestForeignLeaveOpenLeavesNoDeadline(t *testing.T) {
 		readExactly(t, ours, []byte("x"))
 		ours.Close()
 		theirs.Close()
+	}
+}
+
+// halves is a rude connection with a CloseWrite.
+type halves struct {
+	rude
+	closeWrite func() error
+}
+
+func (c *halves) CloseWrite() error { return c.closeWrite() }
+
+// CloseWrite is foreign code as well: it does not hold the stream's CloseWrite up, Drain tells how it ended, and Close
+// comes back.
+func TestForeignCloseWrite(t *testing.T) {
+	release := make(chan struct{})
+	for _, c := range []struct {
+		name       string
+		closeWrite func() error
+		want       error // of Drain
+	}{
+		{"succeeds", func() error { return nil }, nil},
+		{"fails", func() error { return syscall.EIO }, syscall.EIO},
+		{"ends its goroutine", func() error { runtime.Goexit(); return nil }, netstream.CodeConnectionAborted},
+		{"blocks", func() error { <-release; return nil }, context.DeadlineExceeded},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			ours, theirs := net.Pipe()
+			defer theirs.Close()
+			s := mustNew(t, &halves{rude{Conn: ours}, c.closeWrite}, nil)
+			_, wrote := begin(t, s, []byte("hello"))
+			if err := within(t, "CloseWrite", async(s.CloseWrite)); err != nil {
+				t.Fatal(err)
+			}
+			readExactly(t, theirs, []byte("hello"))
+			if err := within(t, "the write", wrote); err != nil {
+				t.Error(err)
+			}
+			limit := patience
+			if c.want == context.DeadlineExceeded {
+				limit = 50 * time.Millisecond
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), limit)
+			defer cancel()
+			if err := s.Drain(ctx); !errors.Is(err, c.want) {
+				t.Errorf("Drain: %v, want %v", err, c.want)
+			}
+			_, err := s.Write([]byte("late"))
+			wantFailure(t, "a later Write", err, 0, false, netstream.CodeShutdown)
+			within(t, "Close", async(s.Close))
+			if c.want == context.DeadlineExceeded {
+				close(release)
+			}
+			within(t, "Done", s.Done())
+		})
 	}
 }

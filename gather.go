@@ -34,9 +34,12 @@ type joined struct {
 }
 
 // fill returns what the next Write takes of the operations from head on, and how many of them have a part in it. The
-// bytes are good until giveBack. Of an operation other than the first it takes all or nothing.
+// bytes are good until giveBack. Of an operation other than the first it takes all or nothing. Nil: the transport takes
+// vectors.
 func (j *joined) fill(head *operation, how joining) (batch [][]byte, operations int) {
-	j.vector[0] = nil
+	if how == joinNothing {
+		return nil, 0
+	}
 	limit := messageBytes
 	if how == joinAll || head.size-head.done <= recordBytes {
 		limit = recordBytes

@@ -82,8 +82,7 @@ type transport interface {
 	setOption(o option, value int) error
 	closeWrite() error
 	canCloseWrite() bool
-	// startCloseWrite is closeWrite where that may block: stream.writeEnded follows, unless the connection's code did not
-	// return, and then writeReturned. false: closeWrite does not block.
+	// startCloseWrite is closeWrite where that may block: stream.writeEnded follows. false: it does not block.
 	startCloseWrite(turn uint32) bool
 	closeRead() error
 	// close gives the connection up and calls stream.transportClosed when that is done. Nothing is under way in

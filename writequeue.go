@@ -254,13 +254,9 @@ func (w *writeQueue) beginTimeLocked() time.Duration {
 
 // awaitRoom has the transport wait until it takes more. False: something has changed, go on.
 func (s *NetworkStream) awaitRoom(t transport, v *vectors) bool {
-	keep, how := t.keeps(), t.joins()
+	keep := t.keeps()
 	w := &s.write
-	var batch [][]byte
-	var operations int
-	if how != joinNothing {
-		batch, operations = w.joined.fill(w.inflight.head, how)
-	}
+	batch, operations := w.joined.fill(w.inflight.head, t.joins()) // it copies: not under mu
 	s.mu.Lock()
 	if w.cutAll != nil || w.cutOne || s.moving {
 		s.mu.Unlock()
@@ -271,7 +267,7 @@ func (s *NetworkStream) awaitRoom(t transport, v *vectors) bool {
 		s.mu.Unlock()
 		return false
 	}
-	if how == joinNothing {
+	if batch == nil {
 		batch, operations = v.fillKept(w.inflight.head, keep)
 	}
 	w.unclaimLocked(operations)
@@ -292,21 +288,6 @@ func (s *NetworkStream) resumeWrite(last attempt) {
 	if s.nextWrite(last, 0, true) != nil {
 		s.flush(true)
 	}
-}
-
-// writeEnded is the transport's call after startCloseWrite. Whoever drains is told of a failure, and so is Err after a
-// hard one.
-func (s *NetworkStream) writeEnded(err error) {
-	if err != nil && err != errInterrupted {
-		s.mu.Lock()
-		e := classify(err)
-		s.noteDeadLocked(e)
-		if s.write.failed == nil {
-			s.write.failed = &IOError{Err: e}
-		}
-		s.mu.Unlock()
-	}
-	s.resumeWrite(attempt{})
 }
 
 // takeFinished completes what the last attempt finished and takes it out of flight: operations with a callback,
