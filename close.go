@@ -82,6 +82,7 @@ func (s *NetworkStream) abortLocked(e error) {
 	s.cutAllLocked(&s.write.opQueue, e)
 }
 
+// letCloseReturnLocked wakes every Close that waits.
 func (e *end) letCloseReturnLocked() {
 	if e.whenReleased != nil {
 		close(e.whenReleased)
@@ -156,8 +157,8 @@ func (s *NetworkStream) closeDrained(ctx context.Context) drained {
 
 // CloseWrite shuts the writing half down behind everything begun so far: the peer reads all of it and then the
 // end. It does not wait: over a connection that may block for it, such as one of TLS, a goroutine sends the end, after
-// the handshake, and [NetworkStream.Drain] tells whether it could. Later writes fail with SocketError Shutdown (10058). Errors: a closed or read-only
-// stream; errors.ErrUnsupported when the connection has no halves.
+// the handshake, and [NetworkStream.Drain] tells whether it could. Later writes fail with SocketError Shutdown
+// (10058). Errors: a closed or read-only stream; errors.ErrUnsupported when the connection has no halves.
 func (s *NetworkStream) CloseWrite() error {
 	s.mu.Lock()
 	if err := s.writableLocked(); err != nil {

@@ -187,7 +187,7 @@ func (t *portable) endForeignCall(d direction, n int, err error) error {
 // startCloseWrite leaves the end to a goroutine: over TLS it is a message, for which the handshake has to be over and
 // the connection has to have room. CloseWrite bounds it (crypto/tls: 5 s), Close by foreignPatience.
 func (t *portable) startCloseWrite(turn uint32) bool {
-	if t.foreign == nil {
+	if t.foreign == nil || t.raw != nil {
 		return false
 	}
 	go func() {
@@ -332,6 +332,10 @@ func (t *portable) endForeign(reset bool) {
 		}
 		go func() {
 			defer close(f.ended)
+			if tcp, ok := t.conn.(*net.TCPConn); ok && !reset { // a system without direct access to sockets
+				closeTCP(tcp, t.raw)
+				return
+			}
 			defer t.conn.Close() // also when a connection below does not return
 			if reset {
 				resetBelow(t.conn)

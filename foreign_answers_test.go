@@ -3,6 +3,7 @@ package netstream_test
 import (
 	"errors"
 	"io"
+	"math"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -21,7 +22,7 @@ func TestForeignImpossibleAnswers(t *testing.T) {
 		{name: "Write of nothing", write: func([]byte) (int, error) { return 0, nil }, why: io.ErrShortWrite},
 		{name: "Write of less than nothing", write: func([]byte) (int, error) { return -1, nil }},
 		{name: "Write of too much", write: func(p []byte) (int, error) { return len(p) + 1, nil }},
-		{name: "Write of too much, failed", write: func(p []byte) (int, error) { return 1 << 40, syscall.EIO }},
+		{name: "Write of too much, failed", write: func(p []byte) (int, error) { return math.MaxInt, syscall.EIO }},
 		{name: "Read of nothing", read: func([]byte) (int, error) { return 0, nil }, why: io.ErrNoProgress},
 		{name: "Read of less than nothing", read: func([]byte) (int, error) { return -7, nil }},
 		{name: "Read of too much", read: func(p []byte) (int, error) { return len(p) + 1, io.EOF }},

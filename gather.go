@@ -33,13 +33,21 @@ type joined struct {
 	message *[messageBytes]byte // the same, for more than recordBytes
 }
 
-// fill returns what the next Write takes of the operations from head on, and how many of them have a part in it. The
-// bytes are good until giveBack. Of an operation other than the first it takes all or nothing. Nil: the transport takes
-// vectors.
-func (j *joined) fill(head *operation, how joining) (batch [][]byte, operations int) {
+// join returns what the next Write takes of what is in flight, nil if the transport takes vectors. Only the owner calls it,
+// without mu.
+func (w *writeQueue) join(how joining) (batch [][]byte, operations int) {
 	if how == joinNothing {
 		return nil, 0
 	}
+	if w.joined == nil {
+		w.joined = new(joined)
+	}
+	return w.joined.fill(w.inflight.head, how)
+}
+
+// fill returns what the next Write takes of the operations from head on, and how many of them have a part in it. The
+// bytes are good until giveBack. Of an operation other than the first it takes all or nothing.
+func (j *joined) fill(head *operation, how joining) (batch [][]byte, operations int) {
 	limit := messageBytes
 	if how == joinAll || head.size-head.done <= recordBytes {
 		limit = recordBytes
@@ -100,6 +108,9 @@ func (j *joined) take(limit int) []byte {
 
 // giveBack is called when the Write is over.
 func (j *joined) giveBack() {
+	if j == nil {
+		return
+	}
 	j.vector[0] = nil
 	if j.record != nil {
 		records.Put(j.record)

@@ -59,7 +59,7 @@ type writeQueue struct {
 	finBusy     bool // it is being sent: a Drain waits for that
 	flushPosted bool // flushTask is queued, or will be by unlock
 
-	joined joined // what the transport is writing, if it takes one slice; belongs to the owner
+	joined *joined // what the transport is writing, if it ever took one slice; belongs to the owner
 
 	// burst is when the loop last found more than one write queued, 0 if the last time it found fewer; see burst.go.
 	burst uint32
@@ -256,7 +256,7 @@ func (w *writeQueue) beginTimeLocked() time.Duration {
 func (s *NetworkStream) awaitRoom(t transport, v *vectors) bool {
 	keep := t.keeps()
 	w := &s.write
-	batch, operations := w.joined.fill(w.inflight.head, t.joins()) // it copies: not under mu
+	batch, operations := w.join(t.joins()) // it copies: not under mu
 	s.mu.Lock()
 	if w.cutAll != nil || w.cutOne || s.moving {
 		s.mu.Unlock()
