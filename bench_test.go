@@ -2,6 +2,7 @@ package netstream_test
 
 import (
 	"bytes"
+	"crypto/tls"
 	"io"
 	"net"
 	"sync"
@@ -104,6 +105,11 @@ func (p *pipeliner) written(ar netstream.AsyncResult) {
 func benchBeginWrite(b *testing.B, size int, e netstream.Engine) {
 	s, stop := benchConn(b, &netstream.Config{Engine: e})
 	defer stop()
+	pipelineWrites(b, s, size)
+}
+
+// pipelineWrites keeps up to 1,024 writes pending.
+func pipelineWrites(b *testing.B, s *netstream.NetworkStream, size int) {
 	p := &pipeliner{stream: s, slots: newSlots(1024)}
 	p.callback = p.written
 	message := make([]byte, size)
@@ -261,4 +267,36 @@ func benchRead(b *testing.B, r io.Reader, peer net.Conn) {
 	}
 	peer.Close()
 	<-done
+}
+
+// BenchmarkTLSWrite is 64 bytes at a time over TLS: what waits shares records, and a Write of crypto/tls is a record and a
+// system call.
+func BenchmarkTLSWrite(b *testing.B) {
+	const size = 64
+	open := func(b *testing.B) (client *tls.Conn, stop func()) {
+		below1, below2 := connCase{network: "tcp"}.netPair(b)
+		client, server := mustTLSOver(b, below1, below2)
+		return client, drainPeer(server, client)
+	}
+	b.Run("Write", func(b *testing.B) {
+		client, stop := open(b)
+		defer stop()
+		message := make([]byte, size)
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := client.Write(message); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("BeginWrite", func(b *testing.B) {
+		client, stop := open(b)
+		s, err := netstream.New(client, nil)
+		if err != nil {
+			b.Fatal(err)
+		}
+		defer stop()
+		defer s.Close()
+		pipelineWrites(b, s, size)
+	})
 }

@@ -16,6 +16,8 @@ type end struct {
 	cause        error         // what CloseWithError or an overflow said
 	lost         int64         // bytes of writes that failed during CloseTimeout or were aborted by Close
 	whenReleased chan struct{} // made by whoever waits for the connection to be given up
+	abandoned    bool          // nobody waits for that: a call does not come back
+	finErr       error         // why the end behind the last write could not be sent
 	done         chan struct{} // made by Done
 }
 
@@ -29,7 +31,8 @@ func (s *NetworkStream) endLocked() *end {
 // Close closes the stream and aborts what is pending; a second Close does nothing and returns nil. Aborted
 // operations complete with a chain of [*ObjectDisposedError] and SocketError 995, their callbacks run, and End
 // still tells each outcome. Close waits for system calls in progress, never for callbacks, so a callback may
-// call it; wait for Done to know that all callbacks have returned.
+// call it; wait for Done to know that all callbacks have returned. A call on a foreign connection that ignores deadlines
+// is waited for for a second, then the connection is closed under it, LeaveOpen or not.
 //
 // Nothing the kernel has accepted is lost by it: while the peer has not acknowledged everything, or input is
 // unread, the connection lingers in the background for up to 2 s. When a write was cut in the middle, or cut
@@ -85,14 +88,22 @@ func (s *NetworkStream) abortLocked(e error) {
 	s.cutAllLocked(&s.write.opQueue, e)
 }
 
+// letCloseReturnLocked wakes every Close that waits.
+func (e *end) letCloseReturnLocked() {
+	if e.whenReleased != nil {
+		close(e.whenReleased)
+		e.whenReleased = nil
+	}
+}
+
 // awaitReleased waits until the connection has been given up.
 func (s *NetworkStream) awaitReleased() {
 	s.mu.Lock()
-	if s.released {
+	e := s.endLocked()
+	if s.released || e.abandoned {
 		s.mu.Unlock()
 		return
 	}
-	e := s.endLocked()
 	if e.whenReleased == nil {
 		e.whenReleased = make(chan struct{})
 	}
@@ -151,8 +162,9 @@ func (s *NetworkStream) closeDrained(ctx context.Context) drained {
 }
 
 // CloseWrite shuts the writing half down behind everything begun so far: the peer reads all of it and then the
-// end. It does not wait. Later writes fail with SocketError Shutdown (10058). Errors: a closed or read-only
-// stream; errors.ErrUnsupported when the connection has no halves.
+// end. It does not wait: over a connection that may block for it, such as one of TLS, a goroutine sends the end, after
+// the handshake, and [NetworkStream.Drain] tells whether it could. Later writes fail with SocketError Shutdown
+// (10058). Errors: a closed or read-only stream; errors.ErrUnsupported when the connection has no halves.
 func (s *NetworkStream) CloseWrite() error {
 	s.mu.Lock()
 	if err := s.writableLocked(); err != nil {
@@ -180,6 +192,30 @@ func (s *NetworkStream) CloseWrite() error {
 		s.resumeWrite(attempt{}) // nothing is ahead: the FIN goes out now
 	}
 	return nil
+}
+
+// writeEnded is the transport's call after startCloseWrite. Whoever drains is told of a failure, and so is Err after a
+// hard one.
+func (s *NetworkStream) writeEnded(err error) {
+	if err != nil && err != errInterrupted {
+		e := classify(callWrite, err)
+		s.noteFinSent(e)
+		s.mu.Lock()
+		s.noteDeadLocked(e)
+		s.noteFailureLocked(&IOError{Err: e})
+		s.mu.Unlock()
+	}
+	s.resumeWrite(attempt{})
+}
+
+// noteFinSent remembers, for Shutdown, why the end could not be sent. That the connection is gone is also told by the next
+// read or write.
+func (s *NetworkStream) noteFinSent(err error) {
+	if err != nil {
+		s.mu.Lock()
+		s.endLocked().finErr = err
+		s.mu.Unlock()
+	}
 }
 
 // endingLocked says how the connection is to be given up.
@@ -217,6 +253,16 @@ func (s *NetworkStream) noteDeadLocked(err error) {
 	if s.dead == nil {
 		s.dead = e
 	}
+}
+
+// noteBroken notes that the transport has ended the connection because it broke the rules of a net.Conn.
+func (s *NetworkStream) noteBroken(e *SocketError) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.dead == nil {
+		s.dead = e
+	}
+	s.deadIn = true
 }
 
 // mustHoldEOF reports whether an end of stream must not be believed yet. A write in a system call at this moment

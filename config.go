@@ -115,6 +115,12 @@ type Config struct {
 	// Engine is how bytes move. Zero: chosen per connection. An explicit choice never falls back.
 	Engine Engine
 
+	// GatherWrites lets begun writes that wait for a connection of an unknown type share one Write of up to 16 KiB. It is
+	// for byte streams: where a Write is a message (WebSocket, DTLS) messages would run together. Without it every write
+	// is one Write of its own; only the pieces of one BeginWritev of up to 64 KiB are joined to one. TCP, Unix and TLS
+	// (*tls.Conn) connections gather always. Zero: they do not share.
+	GatherWrites bool
+
 	// Group is the group the stream joins. Nil: none.
 	Group *Group
 

@@ -72,6 +72,10 @@
 // same semantics with a goroutine while something waits. [EngineAuto] starts portable, at net's speed for
 // blocking calls, and moves to the loop at the first asynchronous operation that has to wait or is left to the loop.
 //
+// Over a *tls.Conn the first call makes the handshake, beside the calls that wait for it, so that a deadline, a context
+// or Cancel ends those and not the connection; short writes share records. A foreign connection that breaks the rules of
+// net.Conn is ended with [CodeConnectionAborted].
+//
 // # Goroutines
 //
 // None stay. A loop has one goroutine and one descriptor while streams are on it, and both end 0.1 to 0.2 s after

@@ -18,6 +18,7 @@ import (
 type faulty struct {
 	stream *NetworkStream
 	keep   int // vectors startWrite holds on to: 0 as epoll, more as portable
+	join   joining
 
 	mu       sync.Mutex
 	rng      *rand.Rand
@@ -48,6 +49,9 @@ type faultyCall struct {
 
 func newFaulty(s *NetworkStream, seed uint64, keep int, c chances) *faulty {
 	t := &faulty{stream: s, keep: keep, rng: rand.New(rand.NewPCG(seed, 1)), chance: c, broken: make(chan struct{})}
+	if keep == 1 { // as over a foreign connection, which takes one slice
+		t.join = joining(seed % 3)
+	}
 	s.transport = t
 	return t
 }
@@ -270,6 +274,7 @@ func (t *faulty) cancel(d direction, turn uint32) {
 	}
 }
 
+func (t *faulty) joins() joining          { return t.join }
 func (t *faulty) keeps() int              { return t.keep }
 func (t *faulty) post(task *loop.Task)    { go task.Runner.Run() }
 func (t *faulty) available() (int, error) { return 0, errors.ErrUnsupported }
@@ -285,6 +290,7 @@ func (t *faulty) rawCall(direction, uint32, func(uintptr) bool) error {
 }
 func (t *faulty) setOption(option, int) error { return errors.ErrUnsupported }
 func (t *faulty) canCloseWrite() bool         { return true }
+func (t *faulty) startCloseWrite(uint32) bool { return false }
 func (t *faulty) closeRead() error            { return nil }
 func (t *faulty) engine() (Engine, string)    { return EnginePortable, "test" }
 

@@ -142,10 +142,16 @@ func (s *NetworkStream) lastOutLocked() bool {
 func (s *NetworkStream) transportClosed() {
 	s.mu.Lock()
 	s.released = true
-	if s.end.whenReleased != nil {
-		close(s.end.whenReleased)
-	}
+	s.end.letCloseReturnLocked()
 	s.unlock()
+}
+
+// abandon lets Close return although a call has not come back from the connection, nor will. What it was lent stays lent.
+func (s *NetworkStream) abandon() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.end.abandoned = true
+	s.end.letCloseReturnLocked()
 }
 
 // finishedLocked reports whether everything about the stream is over, the first time: the caller then closes Done.

@@ -63,7 +63,7 @@ type operation struct {
 
 	err      error          // if failed: io.EOF or an *IOError; if doomed: why
 	cut      *SocketError   // if asked: why it has to stop although its bytes may be on their way
-	vectors  *[][]byte      // if vectored: what was lent; the array stays with the operation for the next one
+	vectors  *[][]byte      // if vectored: what was lent and is not out; the array stays with the operation for the next one
 	accepted *NetworkStream // of an accept or connect
 	wake     *wakeup        // taken by the one waiter before it sets opWaiting, signalled by the completion
 	handle   atomic.Pointer[ManualResetEvent]
@@ -208,6 +208,25 @@ func (op *operation) recycle(word uint64) {
 	}
 	op.marks = marks{}
 	operations.Put(op)
+}
+
+// sent notes that n bytes more are out, but not all. Pieces that are out are taken off the vectors: looking for the rest
+// behind thousands of them at each attempt would be quadratic. Only the owner of the writing calls it.
+func (op *operation) sent(n int64) {
+	op.done += n
+	if !op.vectored {
+		return
+	}
+	pieces := *op.vectors
+	for n > 0 && n >= int64(len(pieces[0])) {
+		n -= int64(len(pieces[0]))
+		pieces[0] = nil
+		pieces = pieces[1:]
+	}
+	if n > 0 {
+		pieces[0] = pieces[0][n:]
+	}
+	*op.vectors = pieces
 }
 
 func (op *operation) clearVectors() {

@@ -216,10 +216,14 @@ func (c *pipeConn) closeReset() error { return c.end(true) }
 
 func (c *pipeConn) end(reset bool) error {
 	c.mu.Lock()
+	again := c.closed
 	c.closed = true
 	c.readBy.stop()
 	c.writeBy.stop()
 	c.mu.Unlock()
+	if again { // the first one says how it ended
+		return nil
+	}
 	c.out.mark(func(h *pipeHalf) { h.finished, h.reset = true, reset })
 	c.in.mark(func(h *pipeHalf) { h.deaf = true })
 	return nil

@@ -1,9 +1,9 @@
 package netstream
 
 import (
-	"crypto/tls"
 	"errors"
 	"net"
+	"slices"
 	"syscall"
 )
 
@@ -17,9 +17,7 @@ func (t *portable) available() (int, error) {
 	if t.raw != nil {
 		return rawBuffered(t.raw)
 	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.ahead.full {
+	if t.foreign != nil && t.looked() {
 		return 1, nil
 	}
 	return 0, nil
@@ -60,7 +58,10 @@ func (t *portable) rawCall(d direction, turn uint32, f func(fd uintptr) bool) (e
 	if err != nil {
 		return err
 	}
-	if !t.begin(d, turn) {
+	if t.foreign != nil {
+		t.awaitPoke(d)
+	}
+	if !t.begin(d, turn, 0) {
 		return errInterrupted
 	}
 	defer func() { err = t.end(d, err) }() // f may not return
@@ -118,45 +119,56 @@ func (t *portable) closeRead() error {
 	return errors.ErrUnsupported
 }
 
-// close gives the connection up. A foreign connection may block in its Close (TLS sends an alert), so that is left
-// to a goroutine.
+// close gives the connection up.
 func (t *portable) close(how ending) {
+	if t.foreign != nil {
+		t.closeForeign(how)
+		return
+	}
 	tcp, isTCP := t.conn.(*net.TCPConn)
 	switch {
 	case how == endKeep:
 	case how == endReset:
 		go func() {
-			resetConn(t.conn)
+			resetBelow(t.conn)
+			t.conn.Close()
 			t.stream.transportClosed()
 		}()
 		return
 	case isTCP:
 		closeTCP(tcp, t.raw)
-	case t.raw != nil:
-		t.conn.Close()
 	default:
-		go func() {
-			t.conn.Close()
-			t.stream.transportClosed()
-		}()
-		return
+		t.conn.Close()
 	}
 	t.stream.transportClosed()
 }
 
-// resetConn closes conn so that the peer cannot take what it got for everything. Under TLS that is a reset of the
-// connection below, without a close_notify. Where there is no reset, the peer sees an end.
-func resetConn(conn net.Conn) {
-	switch c := conn.(type) {
-	case *net.TCPConn:
-		_ = c.SetLinger(0)
-	case *tls.Conn:
-		resetConn(c.NetConn())
-	case interface{ NetConn() net.Conn }:
-		resetConn(c.NetConn())
-	case interface{ closeReset() error }:
-		_ = c.closeReset()
-		return
+// maxLayers bounds how deep resetBelow looks: NetConn is foreign code and may lead in a circle.
+const maxLayers = 16
+
+// resetBelow makes the Close of conn, which is to follow, one that the peer cannot take for an orderly end. Under TLS
+// that is a reset of the connection below, without a close_notify. Where there is no reset, the peer sees an end.
+func resetBelow(conn net.Conn) {
+	var below []net.Conn
+	for c := conn; !isNil(c) && len(below) < maxLayers; {
+		below = append(below, c)
+		wrapper, ok := c.(interface{ NetConn() net.Conn })
+		if !ok {
+			break
+		}
+		c = wrapper.NetConn()
 	}
-	conn.Close()
+	for i, c := range slices.Backward(below) {
+		switch c := c.(type) {
+		case *net.TCPConn:
+			_ = c.SetLinger(0)
+		case *NetworkStream:
+			c.noteLinger(true)
+		case interface{ closeReset() error }:
+			_ = c.closeReset()
+		}
+		if i > 0 {
+			c.Close()
+		}
+	}
 }

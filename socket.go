@@ -65,26 +65,33 @@ func (s *NetworkStream) shutdownSend(t transport) error {
 	if !t.canCloseWrite() {
 		return errors.ErrUnsupported
 	}
+	w := &s.write
 	s.mu.Lock()
-	s.write.finAsked, s.write.finSent = true, true // nobody else sends the end
-	s.cutAllLocked(&s.write.opQueue, shutdownError())
+	w.finAsked = true
+	s.cutAllLocked(&w.opQueue, shutdownError())
+	own := w.idleLocked()
+	if own {
+		w.busy = true
+	}
 	s.unlock()
+	if own {
+		s.resumeWrite(attempt{}) // the end goes out now; else behind what was cut, by its owner
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), shutdownPatience)
 	defer cancel()
 	_ = s.Drain(ctx) // the writes have told how they ended
 	s.mu.Lock()
-	torn, stuck := s.write.torn, ctx.Err() != nil && s.write.firstSeq != noSeq
-	if torn != nil {
-		s.closeSocketLocked(torn)
-	}
-	s.unlock()
+	defer s.unlock()
 	switch {
-	case torn != nil:
-		return torn
-	case stuck:
+	case w.torn != nil:
+		s.closeSocketLocked(w.torn)
+		return w.torn
+	case ctx.Err() != nil && (w.firstSeq != noSeq || w.finBusy):
 		return deadlineError()
+	case s.end != nil:
+		return s.end.finErr
 	}
-	return t.closeWrite()
+	return nil
 }
 
 // shutdownReceive ends the reading half. What the connection refuses changes nothing here either.

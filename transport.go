@@ -55,9 +55,12 @@ type transport interface {
 	startWrite(turn uint32, vectors [][]byte) bool
 	// keeps is how many vectors startWrite goes on using until its completion; 0: it only waits for room.
 	keeps() int
+	// joins says what is copied together for startWrite. It does not change.
+	joins() joining
 
 	// readThrough and writeThrough may block. They return errWouldBlock at once where a blocking call is no
-	// cheaper than start.
+	// cheaper than start. When the connection's own code ends the goroutine, or panics, the transport calls
+	// readReturned or writeReturned in the caller's place.
 	readThrough(turn uint32, p []byte) (int, error)
 	writeThrough(turn uint32, vectors [][]byte) (int, error)
 	// sendFile sends up to n bytes of file, blocking; fewer without an error means that the file has ended.
@@ -84,6 +87,8 @@ type transport interface {
 	setOption(o option, value int) error
 	closeWrite() error
 	canCloseWrite() bool
+	// startCloseWrite is closeWrite where that may block: stream.writeEnded follows. false: it does not block.
+	startCloseWrite(turn uint32) bool
 	closeRead() error
 	// close gives the connection up and calls stream.transportClosed when that is done. Nothing is under way in
 	// the transport and nothing will be started.

@@ -98,6 +98,10 @@ func (t *epoll) control(f func(uintptr)) error {
 	return nil
 }
 
+func (t *epoll) joins() joining { return joinNothing }
+
+func (t *epoll) startCloseWrite(uint32) bool { return false }
+
 func (t *epoll) setOption(o option, value int) error {
 	return setDescriptorOption(t.fd(), o, value)
 }

@@ -1,7 +1,6 @@
 package netstream
 
 import (
-	"errors"
 	"io"
 	"net"
 	"os"
@@ -25,11 +24,12 @@ type portable struct {
 	direct direct          // nil: conn is only a net.Conn
 	stays  error           // why the stream could not move to the loop; guarded by the stream's mu
 
+	foreign *foreign // of a conn that is only a net.Conn, else nil; see foreign.go
+
 	// mu guards what follows, but for the calls' words. Setting a deadline of conn happens under it, so that a
 	// late interrupt cannot hit the call after the one it was meant for. It is locked with no other lock held.
-	mu    sync.Mutex
-	half  [2]half // by direction
-	ahead lookAhead
+	mu   sync.Mutex
+	half [2]half // by direction
 }
 
 // direct is a connection that can do more than net.Conn asks for: the descriptor of a socket, an end of a Pipe.
@@ -46,7 +46,8 @@ type direct interface {
 //
 // The word says what goes on: 0 between calls, turn<<32 | callRunning in one, with callPoked after its deadline was
 // set into the past, and turn<<32 | callAsked when the call of that turn was cancelled before it began. A call
-// begins and ends with one compare-and-swap; everything unusual happens under mu.
+// begins and ends with one compare-and-swap; everything unusual happens under mu. A call with callEnding is that of
+// CloseWrite, which no deadline interrupts.
 type half struct {
 	word    atomic.Uint64
 	active  bool     // the direction's goroutine is at work
@@ -60,13 +61,8 @@ const (
 	callRunning = 1 << 0
 	callPoked   = 1 << 1
 	callAsked   = 1 << 2
+	callEnding  = 1 << 3
 )
-
-// lookAhead is the byte that a zero-byte read took from a connection that cannot be peeked.
-type lookAhead struct {
-	full bool
-	b    [1]byte
-}
 
 // longAgo is a deadline that has passed.
 var longAgo = time.Unix(1, 0)
@@ -81,6 +77,9 @@ func newPortable(s *NetworkStream, conn net.Conn) *portable {
 	} else if t.raw != nil {
 		setNonblock(t.raw)
 		t.direct = newDescriptor(t.raw)
+	}
+	if t.direct == nil {
+		t.foreign = newForeign(conn, s.config.GatherWrites)
 	}
 	return t
 }
@@ -118,14 +117,18 @@ func (t *portable) keeps() int {
 	return keptVectors
 }
 
+func (t *portable) joins() joining {
+	if t.foreign == nil {
+		return joinNothing
+	}
+	return t.foreign.joins
+}
+
 func (t *portable) post(task *loop.Task) { go task.Runner.Run() }
 
 func (t *portable) tryRead(p []byte) (int, error) {
-	if n, ok := t.takeAhead(p); ok {
-		return n, nil
-	}
-	if t.direct == nil {
-		return 0, errWouldBlock
+	if t.foreign != nil {
+		return t.tryReadForeign(p)
 	}
 	return t.direct.tryRead(p)
 }
@@ -142,24 +145,6 @@ func (t *portable) tryWrite(vectors [][]byte) (int, error) {
 		return 0, errWouldBlock
 	}
 	return t.direct.tryWrite(vectors)
-}
-
-// takeAhead serves a read from the byte that was looked at before, if there is one.
-func (t *portable) takeAhead(p []byte) (int, bool) {
-	if t.direct != nil {
-		return 0, false
-	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if !t.ahead.full {
-		return 0, false
-	}
-	if len(p) == 0 {
-		return 0, true
-	}
-	t.ahead.full = false
-	p[0] = t.ahead.b[0]
-	return 1, true
 }
 
 func (t *portable) startRead(turn uint32, p []byte) bool {
@@ -224,7 +209,10 @@ func (t *portable) sendFile(turn uint32, file *os.File, n int64) (int64, error) 
 	if !ok {
 		return 0, errWouldBlock
 	}
-	if !t.begin(dirWrite, turn) {
+	if t.foreign != nil { // a system without direct access to sockets
+		t.awaitPoke(dirWrite)
+	}
+	if !t.begin(dirWrite, turn, 0) {
 		return 0, errInterrupted
 	}
 	setNonblock(t.raw) // it may have been changed since, and sendfile has no flag
@@ -233,59 +221,31 @@ func (t *portable) sendFile(turn uint32, file *os.File, n int64) (int64, error) 
 }
 
 func (t *portable) blockingRead(turn uint32, p []byte) (int, error) {
-	if n, ok := t.takeAhead(p); ok {
-		return n, nil
+	if t.foreign != nil {
+		return t.readForeign(turn, p)
 	}
-	if !t.begin(dirRead, turn) {
+	if !t.begin(dirRead, turn, 0) {
 		return 0, errInterrupted
 	}
-	if t.direct != nil {
-		n, err := t.direct.read(p)
-		return n, t.end(dirRead, err)
-	}
-	if len(p) == 0 {
-		return 0, t.end(dirRead, t.lookAhead())
-	}
-	n, err := t.conn.Read(p)
-	if n > 0 { // an error beside data comes again with the next read, if it lasts
-		err = nil
-	} else if err == nil { // io.Reader allows it; it says nothing
-		err = errInterrupted
-	}
+	n, err := t.direct.read(p)
 	return n, t.end(dirRead, err)
 }
 
-// lookAhead returns nil when a read would get data, and keeps the byte it had to take to know.
-func (t *portable) lookAhead() error {
-	n, err := t.conn.Read(t.ahead.b[:]) // only the owner of the reading is here, and full is false
-	switch {
-	case n == 1:
-		t.mu.Lock()
-		t.ahead.full = true
-		t.mu.Unlock()
-		return nil
-	case err == nil:
-		return errInterrupted
+func (t *portable) blockingWrite(turn uint32, vectors [][]byte) (int, error) {
+	if t.foreign != nil {
+		return t.writeForeign(turn, vectors[0]) // it keeps one vector only
 	}
-	return err
-}
-
-func (t *portable) blockingWrite(turn uint32, vectors [][]byte) (n int, err error) {
-	if !t.begin(dirWrite, turn) {
+	if !t.begin(dirWrite, turn, 0) {
 		return 0, errInterrupted
 	}
-	if t.direct != nil {
-		n, err = t.direct.write(vectors)
-	} else {
-		n, err = t.conn.Write(vectors[0]) // it keeps one vector only
-	}
+	n, err := t.direct.write(vectors)
 	return n, t.end(dirWrite, err)
 }
 
 // begin notes that a call of that turn is about to block; false if it was cancelled already.
-func (t *portable) begin(d direction, turn uint32) bool {
+func (t *portable) begin(d direction, turn uint32, kind uint64) bool {
 	h := &t.half[d]
-	running := uint64(turn)<<32 | callRunning
+	running := uint64(turn)<<32 | callRunning | kind
 	if h.word.CompareAndSwap(0, running) {
 		return true
 	}
@@ -308,14 +268,21 @@ func (t *portable) end(d direction, err error) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	h.word.Store(0)
-	_ = t.setDeadline(d, time.Time{})
-	if errors.Is(err, os.ErrDeadlineExceeded) {
+	if t.foreign != nil {
+		close(t.foreign.pokes[d].over)
+	} else {
+		_ = t.setDeadline(d, time.Time{})
+	}
+	if timeout, _ := asTimeout(err); timeout {
 		return errInterrupted
 	}
 	return err
 }
 
 func (t *portable) cancel(d direction, turn uint32) {
+	if t.foreign != nil && t.stream.isClosed() { // whatever has been done about this call before
+		time.AfterFunc(foreignPatience, func() { t.closeIfStuck(d, turn) })
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	h := &t.half[d]
@@ -327,29 +294,21 @@ func (t *portable) cancel(d direction, turn uint32) {
 			return // a later turn was cancelled since
 		case w&callRunning == 0:
 			if h.word.CompareAndSwap(w, uint64(turn)<<32|callAsked) {
+				if t.foreign != nil {
+					t.foreign.wakeLocked(d)
+				}
 				return
 			}
 		case w != running: // another call, or poked already
 			return
 		case h.word.CompareAndSwap(running, running|callPoked):
-			if err := t.setDeadline(d, longAgo); err != nil {
+			if t.foreign != nil {
+				t.pokeLocked(d)
+			} else if err := t.setDeadline(d, longAgo); err != nil {
 				h.word.Store(running) // not poked: the next cancel tries again
-			}
-			if t.direct == nil && t.stream.isClosed() {
-				time.AfterFunc(interruptPatience, func() { t.closeIfStuck(d, turn) })
 			}
 			return
 		}
-	}
-}
-
-// interruptPatience is how long Close waits for a foreign connection whose deadlines do not work before it closes it
-// under the call.
-const interruptPatience = time.Second
-
-func (t *portable) closeIfStuck(d direction, turn uint32) {
-	if w := t.half[d].word.Load(); w&callRunning != 0 && uint32(w>>32) == turn {
-		t.conn.Close()
 	}
 }
 

@@ -81,18 +81,12 @@ func (v *vectors) fillFrom(op *operation, most, gather int) (operations int) {
 // addPieces adds what is left of op's pieces until there are most vectors or, with the last one, room bytes. It
 // returns how many bytes that is.
 func (v *vectors) addPieces(op *operation, most, gather, room int) (bytes int) {
-	skip := op.done
 	for _, p := range *op.vectors {
-		if int64(len(p)) <= skip {
-			skip -= int64(len(p))
-			continue
-		}
 		if v.used == most || bytes >= room {
 			break
 		}
-		v.add(p[skip:], gather)
-		bytes += len(p) - int(skip)
-		skip = 0
+		v.add(p, gather)
+		bytes += len(p)
 	}
 	return bytes
 }

@@ -83,7 +83,7 @@ func (c *vectorsCheck) queue() (l opList) {
 	for i := range n {
 		op := c.operation()
 		if i == 0 && op.size > 1 && c.rng.IntN(2) == 0 {
-			op.done = 1 + c.rng.Int64N(op.size-1)
+			op.sent(1 + c.rng.Int64N(op.size-1))
 		}
 		op.doomed = i > 0 && c.rng.IntN(40) == 0
 		l.pushBack(op)
@@ -94,7 +94,7 @@ func (c *vectorsCheck) queue() (l opList) {
 // rest is what op still has to send.
 func rest(op *operation) []byte {
 	if op.vectored {
-		return bytes.Join(*op.vectors, nil)[op.done:]
+		return bytes.Join(*op.vectors, nil)
 	}
 	return op.buffer[0][op.done:]
 }
@@ -170,5 +170,54 @@ func (c *vectorsCheck) fillBytes(op *operation) {
 	want := rest(op)
 	if n := c.begins("fillBytes", c.v.fillBytes(op, directBytes), want, directBytes); n != min(directBytes, len(want)) {
 		c.Fatalf("fillBytes: %d of %d bytes", n, len(want))
+	}
+}
+
+// What is copied together for a connection that takes one slice is the beginning of the queue as well, and of operations
+// other than the first it is all or nothing. Nothing is held afterwards.
+func TestJoinedIsTheBeginningOfTheQueue(t *testing.T) {
+	c := &vectorsCheck{T: t, rng: rand.New(rand.NewPCG(3, 4)), memory: make([]byte, 400<<10)}
+	for i := range c.memory {
+		c.memory[i] = byte(c.rng.Uint32())
+	}
+	var j joined
+	for range 3000 {
+		queue := c.queue()
+		how := joinPieces + joining(c.rng.IntN(2))
+		batch, operations := j.fill(queue.head, how)
+		c.joined(queue, batch[0], operations, how)
+		j.giveBack()
+		if j.vector[0] != nil || j.record != nil || j.message != nil {
+			t.Fatal("memory is held after the Write")
+		}
+	}
+}
+
+func (c *vectorsCheck) joined(l opList, got []byte, operations int, how joining) {
+	var want []byte
+	for op, i := l.head, 0; i < operations; op, i = op.next, i+1 {
+		want = append(want, rest(op)...)
+	}
+	if !bytes.HasPrefix(want, got) {
+		c.Fatalf("%d bytes of %d operations are not the beginning of their %d", len(got), operations, len(want))
+	}
+	first := l.head
+	switch {
+	case how == joinPieces && operations != 1:
+		c.Fatalf("%d operations share a message", operations)
+	case how == joinPieces && len(want) <= messageBytes && len(got) < len(want), how == joinPieces && !first.vectored && len(got) < len(want):
+		c.Fatalf("a message of %d bytes is cut after %d", len(want), len(got))
+	case operations > 1 && (len(got) != len(want) || len(got) > recordBytes):
+		c.Fatalf("%d operations of %d bytes share a Write of %d", operations, len(want), len(got))
+	case len(got) == 0 && len(want) > 0:
+		c.Fatal("nothing is sent")
+	case how == joinAll && operations > 1:
+		next := l.head
+		for range operations {
+			next = next.next
+		}
+		if next != nil && !next.doomed && operations < maxVectors && len(got)+len(rest(next)) <= recordBytes {
+			c.Fatalf("%d bytes are left out of %d", len(rest(next)), len(got))
+		}
 	}
 }

@@ -280,7 +280,8 @@ func (s *NetworkStream) Pending() (writes int, bytes int64) {
 }
 
 // Drain waits until every write begun before the call has completed. It returns nil when all writes begun so
-// far have succeeded, else the first failure. It does not wait for callbacks, so a callback may call it.
+// far have succeeded, else the first failure. After CloseWrite it waits until the end has been sent as well, and returns
+// why it could not be. It does not wait for callbacks, so a callback may call it.
 func (s *NetworkStream) Drain(ctx context.Context) error {
 	if ctx == nil {
 		return &ArgumentNullError{ParamName: "ctx"}
@@ -301,7 +302,7 @@ func (s *NetworkStream) Drain(ctx context.Context) error {
 // serveDrainsLocked completes the Drain calls that wait for nothing any more.
 func (s *NetworkStream) serveDrainsLocked() {
 	w := &s.write
-	if w.drains.empty() {
+	if w.drains.empty() || w.finBusy {
 		return
 	}
 	first := w.firstSeq

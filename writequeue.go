@@ -46,6 +46,9 @@ type writeQueue struct {
 	soft     bool // torn by a blocking Write: the next blocking Write ends that state
 	finAsked bool // CloseWrite was called: no more writes, FIN behind the queue
 	finSent  bool
+	finBusy  bool // it is being sent: a Drain waits for that
+
+	joined *joined // what the transport is writing, if it ever took one slice; belongs to the owner
 
 	answered uint64 // the stream's bytesRead when a write was begun last, see sender.go
 }
@@ -100,18 +103,23 @@ func (s *NetworkStream) flush() {
 // nextWrite accounts for the last attempt and decides what the owner does next: it returns the transport to send
 // what is in flight with, or nil after giving the direction up.
 func (s *NetworkStream) nextWrite(last attempt, sent int) transport {
+	s.write.joined.giveBack()
 	var finished, bare opList
 	if last.made {
 		finished, bare = s.takeFinished(last)
 	}
 	s.mu.Lock()
 	t, fin := s.nextWriteLocked(last, &finished, sent)
+	turn := s.write.turn
 	s.unlock()
 	for op := bare.popFront(); op != nil; op = bare.popFront() {
 		op.release(1)
 	}
-	if fin { // the direction is still the caller's, so the connection cannot go away
-		_ = t.closeWrite() // a connection that is gone tells the next read or write
+	if fin { // the direction is still the caller's, or the transport's, so the connection cannot go away
+		if t.startCloseWrite(turn) {
+			return nil
+		}
+		s.noteFinSent(t.closeWrite())
 		return s.nextWrite(attempt{}, sent)
 	}
 	return t
@@ -121,6 +129,7 @@ func (s *NetworkStream) nextWriteLocked(last attempt, finished *opList, sent int
 	w := &s.write
 	if w.waiting {
 		w.endTurnLocked()
+		w.finBusy = false
 	}
 	if last.made {
 		s.wroteLocked(last, finished)
@@ -135,10 +144,12 @@ func (s *NetworkStream) nextWriteLocked(last attempt, finished *opList, sent int
 	for s.failHeadsLocked(); w.inflight.empty() && (!w.queued.empty() || s.letInLocked()); s.failHeadsLocked() {
 		w.claimLocked(s.claimMax())
 	}
+	fin = w.inflight.empty() && w.finAsked && !w.finSent && w.roomWrites == 0 && w.torn == nil && s.disposedLocked() == nil
+	w.finBusy = fin
 	s.noteInflightLocked()
 	switch {
-	case w.inflight.empty() && w.finAsked && !w.finSent && w.roomWrites == 0 && w.torn == nil && s.disposedLocked() == nil:
-		w.finSent = true
+	case fin:
+		w.finSent, w.waiting = true, true
 		return s.transport, true
 	case w.inflight.empty():
 		w.restLocked()
@@ -201,8 +212,9 @@ func (w *writeQueue) beginTimeLocked() time.Duration {
 // awaitRoom has the transport wait until it takes more. False: something has changed, go on.
 func (s *NetworkStream) awaitRoom(t transport, v *vectors) bool {
 	keep := t.keeps()
-	s.mu.Lock()
 	w := &s.write
+	batch, operations := w.join(t.joins()) // it copies: not under mu
+	s.mu.Lock()
 	if w.cutAll != nil || w.cutOne || s.moving {
 		s.mu.Unlock()
 		return false
@@ -212,7 +224,9 @@ func (s *NetworkStream) awaitRoom(t transport, v *vectors) bool {
 		s.mu.Unlock()
 		return false
 	}
-	batch, operations := v.fillKept(w.inflight.head, keep)
+	if batch == nil {
+		batch, operations = v.fillKept(w.inflight.head, keep)
+	}
 	w.unclaimLocked(operations)
 	s.noteInflightLocked()
 	w.waiting = true
@@ -243,7 +257,7 @@ func (s *NetworkStream) takeFinished(last attempt) (finished, bare opList) {
 	for op = w.inflight.head; op != nil; op = next {
 		rest := op.size - op.done
 		if op.doomed || rest > left || rest == 0 && left == 0 && last.err != nil {
-			op.done += left // a doomed one has nothing in the batch, so left is 0
+			op.sent(left) // a doomed one has nothing in the batch, so left is 0
 			break
 		}
 		left -= rest
