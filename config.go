@@ -38,11 +38,13 @@ const (
 type SendMode int
 
 const (
-	// SendNow lets the goroutine that calls Begin send when nothing is ahead: the lowest latency. In a burst the
-	// stream's loop sends, as with SendDeferred, until it finds a write alone. The zero value.
+	// SendNow lets the goroutine that calls Begin send an answer when nothing is ahead: the lowest latency. A write is
+	// an answer when something was read from the stream since the last one was begun. Of what is pushed unasked, the
+	// callers send four writes in each millisecond for each loop, and the stream's loop sends the rest, as with
+	// SendDeferred. A stream that no loop can serve always sends. The zero value.
 	SendNow SendMode = iota
-	// SendDeferred always hands the write to the stream's loop. Begin then makes no system call, which
-	// suits fan-out: many streams, each with several messages gathered into one send.
+	// SendDeferred always hands the write to the stream's loop. Begin then makes no system call, and several messages
+	// to a stream are gathered into one send.
 	SendDeferred
 )
 
@@ -51,7 +53,7 @@ type Engine int
 
 const (
 	// EngineAuto picks: on Linux a TCP or Unix connection starts portable and moves to epoll at its first
-	// asynchronous operation that has to wait; everything else is portable. The zero value.
+	// asynchronous operation that has to wait, or that is left to the loop; everything else is portable. The zero value.
 	EngineAuto Engine = iota
 	// EngineEpoll is Linux's readiness engine for TCP and Unix sockets: no goroutine per connection. Where it
 	// cannot be had, construction fails with an error that wraps [errors.ErrUnsupported].
@@ -101,7 +103,7 @@ type Config struct {
 	// Overflow is what Begin does at a limit. Zero: it fails with ErrQueueFull.
 	Overflow Overflow
 
-	// Send is who sends first. Zero: the caller, when nothing is ahead.
+	// Send is who sends first. Zero: the caller, when it answers and nothing is ahead.
 	Send SendMode
 
 	// Engine is how bytes move. Zero: chosen per connection. An explicit choice never falls back.

@@ -15,7 +15,7 @@
 // # Promises
 //
 //  1. Begin never blocks: not for the network, not for another call, not for room, not for a callback. (The
-//     caller's own attempt to send copies at most 64 KiB.) An error of Begin means that nothing was lent and
+//     caller's own attempt to send, where [SendNow] has it make one, copies at most 64 KiB.) An error of Begin means that nothing was lent and
 //     no callback will run.
 //  2. Completion means that the kernel has accepted every byte, or the error says how many it has. It does not
 //     mean that the peer has read them.
@@ -67,7 +67,7 @@
 // On Linux, TCP and Unix sockets are served by epoll loops that ride on the runtime's own poller, without a
 // goroutine for each connection. Everywhere else, and for any other net.Conn, the portable engine gives the
 // same semantics with a goroutine while something waits. [EngineAuto] starts portable, at net's speed for
-// blocking calls, and moves to the loop at the first asynchronous operation that has to wait.
+// blocking calls, and moves to the loop at the first asynchronous operation that has to wait or is left to the loop.
 //
 // # Goroutines
 //

@@ -32,3 +32,6 @@ func (s *NetworkStream) countOps(l *opList) int {
 	}
 	return n
 }
+
+// PushesAtOnce is how many writes that answer nothing the callers of Begin send in a millisecond, for each loop.
+const PushesAtOnce = pushesAtOnce

@@ -94,6 +94,12 @@ func (t *faulty) takeLocked(vectors [][]byte) int {
 	return n
 }
 
+func (t *faulty) mayPush(uint64) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return !t.hitLocked(t.chance.block)
+}
+
 // canTryWrite: a transport that holds on to one vector is as a foreign connection, which can only be written to.
 func (t *faulty) canTryWrite() bool { return t.keep != 1 }
 

@@ -1,9 +1,10 @@
 package netstream
 
 // A stream of EngineAuto starts on the portable transport, which serves blocking calls at net's speed, and moves to
-// the loop at its first asynchronous operation that has to wait: from then on no goroutine waits for it. The
-// move needs both directions. Whoever has work for the old transport comes back from it, parks its direction, and
-// the last one to do so makes the move. The old connection is closed when nobody uses it any more.
+// the loop at its first asynchronous operation that has to wait, or that the loop is to send (sender.go): from then on
+// no goroutine waits for it. The move needs both directions. Whoever has work for the old transport comes back from it,
+// parks its direction, and the last one to do so makes the move. The old connection is closed when nobody uses it any
+// more.
 
 // parkLocked stops the direction q, whose owner calls it, for the move.
 func (s *NetworkStream) parkLocked(q *opQueue) {

@@ -44,7 +44,10 @@ func TestMove_OnlyForWhatHasToWait(t *testing.T) {
 	a, b := autoPair(t)
 	for range 3 {
 		for _, st := range styles {
-			must(t, st.write(a, []byte("x"))) // never has to wait
+			must(t, writeAll(b, "?"))
+			_, err := a.Read(make([]byte, 1))
+			must(t, err)
+			must(t, st.write(a, []byte("x"))) // never has to wait, nor for the loop: it answers
 		}
 	}
 	readExactly(t, b, make18x())

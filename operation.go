@@ -87,7 +87,6 @@ type marks struct {
 	// Written by whoever completes the operation, read after completion.
 	failed bool   // err is set
 	sync   bool   // completed by Begin's own attempt
-	bare   bool   // counted in the write queue's bare, in this epoch
 	epoch  uint32 // of a soft one, from the start: the queue's tears when it was called
 }
 

@@ -46,6 +46,9 @@ type transport interface {
 	tryRead(p []byte) (int, error)
 	// tryWrite sends a prefix of the vectors. An empty vector alone is a zero-length send, which can fail.
 	tryWrite(vectors [][]byte) (int, error)
+	// mayPush reports whether Begin's caller may send a write that answers nothing, begun in that millisecond. stream.mu
+	// is held.
+	mayPush(millisecond uint64) bool
 	// canTryWrite is false where tryWrite never does anything. It does not change.
 	canTryWrite() bool
 	startRead(turn uint32, p []byte) bool

@@ -31,7 +31,7 @@ type epoll struct {
 var reasons = [...]string{
 	whyChosen:       "chosen by Config.Engine",
 	whyAsynchronous: "made for asynchronous use",
-	whyMoved:        "moved to the loop at the first asynchronous operation that had to wait",
+	whyMoved:        "moved to the loop at the first asynchronous operation that had to wait or was left to it",
 }
 
 // newEpoll puts the descriptor fd, which it then owns, on a loop.
@@ -149,6 +149,10 @@ func (t *epoll) startWrite(turn uint32, _ [][]byte) bool {
 		return false
 	}
 	return !t.wasCancelled(dirWrite, turn) || !t.socket.CancelWrite()
+}
+
+func (t *epoll) mayPush(millisecond uint64) bool {
+	return t.socket.Loop().Sends.Take(millisecond, pushesAtOnce)
 }
 
 func (t *epoll) readThrough(uint32, []byte) (int, error)    { return 0, errWouldBlock }

@@ -131,6 +131,11 @@ func (t *portable) tryRead(p []byte) (int, error) {
 
 func (t *portable) canTryWrite() bool { return t.direct != nil }
 
+// mayPush is always true where no loop could do it instead.
+func (t *portable) mayPush(millisecond uint64) bool {
+	return !t.stream.canMove || unmoved.Take(millisecond, pushesAtOnce)
+}
+
 func (t *portable) tryWrite(vectors [][]byte) (int, error) {
 	if t.direct == nil {
 		return 0, errWouldBlock

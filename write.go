@@ -13,9 +13,9 @@ import (
 // lent until then: Begin does not copy it, and it must not be changed. Call EndWrite exactly once for each BeginWrite;
 // one that is never ended costs garbage and nothing else.
 //
-// When nothing is ahead, the caller's goroutine makes the first attempt to send, at most 64 KiB; if that
-// finishes the write, CompletedSynchronously is true (the callback still runs elsewhere). In the middle of a burst,
-// some 10 ms after the stream's loop has found several writes queued, it is left to the loop instead. Begin never
+// When nothing is ahead and the write answers something, the caller's goroutine makes the first attempt to send, at
+// most 64 KiB; if that finishes the write, CompletedSynchronously is true (the callback still runs elsewhere). What is
+// pushed unasked is left to the stream's loop, but for a few in each millisecond; see [SendNow]. Begin never
 // waits for the network, for room, or for a callback.
 //
 // A size of 0 is a real operation: it queues behind the others and reports a broken connection.
@@ -82,7 +82,7 @@ func (s *NetworkStream) beginWrite(op *operation) (AsyncResult, error) {
 		op.err, op.doomed = err, true
 	}
 	pending, _ := w.pendingLocked() // op itself is one
-	nothingAhead := w.idleLocked() && pending == 1 && !w.hasBare()
+	nothingAhead := w.idleLocked() && pending == 1
 	if op.doomed && nothingAhead {
 		op.sync = true
 		s.endWriteLocked(op, op.err)
@@ -90,7 +90,8 @@ func (s *NetworkStream) beginWrite(op *operation) (AsyncResult, error) {
 		return result.finished(true), nil
 	}
 	w.enqueueLocked(op)
-	if !nothingAhead || op.doomed || s.config.Send == SendDeferred || w.inBurstLocked() {
+	answers := s.noteBegunLocked()
+	if !nothingAhead || op.doomed || !s.callerSendsLocked(answers) {
 		op.begun = w.beginTimeLocked()
 		s.wantFlushLocked()
 		s.unlock()
@@ -193,9 +194,6 @@ func (s *NetworkStream) EndWrite(ar AsyncResult) error {
 	op, lastWord, err := ar.end(&s.owner, kindWrite)
 	if err != nil {
 		return s.opError("write", err)
-	}
-	if op.bare {
-		s.write.endedBare(op.epoch)
 	}
 	err = op.failure()
 	op.leave(lastWord)

@@ -41,11 +41,6 @@ type writeQueue struct {
 	dropped atomic.Int32
 	tears   uint32 // how often torn was set; a Write that waits since before is not "the next"
 
-	// bare counts, for the present epoch, the completed writes without a callback that nobody has ended yet:
-	// epoch<<32 | count. While there are any, a Begin is queued rather than sent, so that a caller who
-	// pipelines is coalesced and one who asks and waits never pays for a hand-over.
-	bare atomic.Uint64
-
 	torn     *IOError      // with Torn: part of a message is out and the rest never will be
 	drains   opList        // Drain calls; seq is what they wait for
 	firstSeq uint64        // of the first operation in flight, as of the owner's last look; noSeq: none
@@ -58,8 +53,7 @@ type writeQueue struct {
 	finSent     bool
 	flushPosted bool // flushTask is queued, or will be by unlock
 
-	// burst is when the loop last found more than one write queued, 0 if the last time it found fewer; see burst.go.
-	burst uint32
+	answered uint64 // the stream's bytesRead when a write was begun last, see sender.go
 }
 
 const noSeq = math.MaxUint64
@@ -78,7 +72,9 @@ func (f *flusher) Run() {
 		return
 	}
 	w.busy = true
-	w.noteBurstLocked()
+	if op := w.queued.head; s.canMove && op != nil && !op.blocking { // the loop is to send: so move there, see move.go
+		s.moving = true
+	}
 	s.mu.Unlock()
 	s.flush(true)
 }
@@ -182,7 +178,7 @@ func (s *NetworkStream) nextWriteLocked(last attempt, finished *opList, sent int
 		w.finSent = true
 		return s.transport, true
 	case w.inflight.empty():
-		s.restLocked(onLoop)
+		w.busy = false
 		return nil, false
 	case sent >= turnBytes: // let the others of the loop have a turn
 		w.unclaimLocked(0)
@@ -210,15 +206,6 @@ func (s *NetworkStream) claimMax() int {
 		return 64
 	}
 	return -1
-}
-
-// restLocked gives the direction up when nothing is left to send.
-func (s *NetworkStream) restLocked(onLoop bool) {
-	w := &s.write
-	w.busy = false
-	if onLoop {
-		w.forgetBare()
-	}
 }
 
 // noteInflightLocked records the first operation in flight for those who look from outside. Only the owner
@@ -294,9 +281,6 @@ func (s *NetworkStream) takeFinished(last attempt) (finished, bare opList) {
 		if op.callback == nil {
 			w.inflight.remove(op)
 			s.discharge(op)
-			if !op.blocking {
-				w.addBare(op)
-			}
 			bare.pushBack(op)
 		}
 		op.complete()

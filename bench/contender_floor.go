@@ -11,9 +11,11 @@ import (
 func init() {
 	register(&contender{
 		name: "raw epoll", rank: 30,
-		about:  "the floor: raw system calls by golang.org/x/sys/unix and one thread, no library (one stream: writev of the whole window)",
-		serves: func(w workload) bool { return w.Shape != shapeFeed && w.Shape != shapeHub && w.Writers <= 1 && !w.Blocking },
-		serve:  serveFloor,
+		about: "the floor: raw system calls by golang.org/x/sys/unix and one thread, no library (one stream: writev of the whole window)",
+		serves: func(w workload) bool {
+			return w.Shape != shapeFeed && w.Shape != shapeHub && w.Writers <= 1 && !w.Blocking
+		},
+		serve: serveFloor,
 	})
 }
 

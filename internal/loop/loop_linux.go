@@ -36,6 +36,9 @@ type Loop struct {
 	batch int             // constant: events asked for per harvest
 	dog   *watchdog       // constant
 
+	// Sends is for the owners of sockets: what others than the loop send at once.
+	Sends Credit
+
 	table table // has its own lock, never taken together with mu
 
 	mu         sync.Mutex // a leaf: nothing is called under it

@@ -38,3 +38,28 @@ func TestAWriteAfterABurstIsSentAtOnce(t *testing.T) {
 		}
 	})
 }
+
+// Who has asked gets the answer at once, however often: it is not left to the loop, and moves nothing there.
+func TestSender_AnAnswerIsSentAtOnce(t *testing.T) {
+	eachConn(t, func(t *testing.T, c connCase) {
+		a, b := c.pair(t, nil, nil)
+		before, _ := a.Socket().Engine()
+		one, answer := make([]byte, 1), []byte("answer")
+		for range 500 {
+			must(t, writeAll(b, "?"))
+			if _, err := a.Read(one); err != nil {
+				t.Fatal(err)
+			}
+			ar, err := a.BeginWrite(answer, 0, len(answer), nil, nil)
+			must(t, err)
+			if !ar.CompletedSynchronously() {
+				t.Fatal("an answer was left to the loop")
+			}
+			must(t, a.EndWrite(ar))
+			readExactly(t, b, answer)
+		}
+		if after, why := a.Socket().Engine(); after != before {
+			t.Errorf("on %v (%s), was on %v", after, why, before)
+		}
+	})
+}
