@@ -70,8 +70,8 @@ func (s *NetworkStream) startCallback(op *operation) (AsyncCallback, AsyncResult
 	callback, result := op.callback, op.result()
 	if op.kind == kindWrite {
 		s.discharge(op)
-		if op.dropped {
-			s.write.dropped.Add(-1)
+		if op.piled {
+			s.write.piled.Add(-1)
 		}
 	}
 	op.release(1)

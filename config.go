@@ -24,10 +24,14 @@ type Overflow int
 const (
 	// OverflowFail makes Begin return [ErrQueueFull]; nothing was lent, nothing changed. The zero value.
 	OverflowFail Overflow = iota
-	// OverflowDropOldest completes queued writes that have not started with [ErrDropped], oldest first,
-	// until the new one fits. A dropped write gives its room up at once, before its callback has run. Begin
-	// returns ErrQueueFull when dropping all of them would not make room, and when 65,536 callbacks of dropped
-	// writes have not started: behind a callback that blocks, they must not pile up without end.
+	// OverflowDropOldest completes queued writes that have not started with [ErrDropped], oldest first, until the
+	// new one fits. Under this policy a write holds room, and is pending, until the kernel has it or it is over in
+	// another way; it does not wait for its callback. No more than half of the limits is on its way at once, or one
+	// write, so there is something to drop: with limits of at least two messages, Begin takes whatever comes. It
+	// returns ErrQueueFull when dropping would not make room, because the write or one on its way is larger than
+	// half of the limit, because of blocking writes, which are never dropped, or because other streams hold the
+	// room of a [Group]; and as long as the callbacks of 65,536 writes that are over have not started: behind a
+	// callback that blocks, they must not pile up without end.
 	OverflowDropOldest
 	// OverflowClose makes Begin return ErrQueueFull and closes the stream with that cause: the slow
 	// consumer is disconnected.
@@ -94,7 +98,7 @@ type Config struct {
 	LeaveOpen bool
 
 	// MaxPendingBytes bounds the bytes of begun writes whose callback has not started (or which have not
-	// completed, when they have none). Zero: 64 MiB. -1: no limit.
+	// completed, when they have none, and under OverflowDropOldest). Zero: 64 MiB. -1: no limit.
 	MaxPendingBytes int64
 
 	// MaxPendingWrites bounds the number of such writes. Zero: 65,536. -1: no limit.

@@ -42,8 +42,9 @@
 //     what is begun fails so; the next blocking Write goes through.
 //  12. Cancel takes back only what has not started, and then the stream is intact.
 //  13. The queue is bounded, in bytes and in writes, for a stream and for a [Group]. A write counts from Begin until its
-//     callback starts; a cancelled or dropped one gives its room up at once. [Overflow] says what happens at a limit. Blocking writes wait for room, first come
-//     first served. A write larger than a limit is admitted to an empty queue.
+//     callback starts; a cancelled or dropped one gives its room up at once, and so does every one that is over under
+//     [OverflowDropOldest]. [Overflow] says what happens at a limit. Blocking writes wait for room, first come first
+//     served. A write larger than a limit is admitted to an empty queue.
 //  14. What happens before Begin is visible to the callback; what happens before the completion is visible after End,
 //     WaitOne and Done.
 //  15. End always tells the operation's own outcome, after Close too.

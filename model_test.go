@@ -36,6 +36,9 @@ type step struct {
 	arg int
 }
 
+// largestStep is the largest number of a step, and so the most units of bytes in one message.
+const largestStep = 120
+
 var stepNames = []string{
 	"write", "write", "write", "write-bare", "write-bare", "writev", "blocking", "context", "zero",
 	"read", "read", "read-callback", "read-blocking", "read-zero", "end", "end", "end-twice", "wait-end", "end-read",
@@ -69,7 +72,7 @@ func drawProgram(t *rapid.T) program {
 		unit: time.Millisecond, scale: 1,
 	}
 	steps := rapid.Custom(func(t *rapid.T) step {
-		return step{rapid.SampledFrom(stepNames).Draw(t, "do"), rapid.IntRange(1, 120).Draw(t, "arg")}
+		return step{rapid.SampledFrom(stepNames).Draw(t, "do"), rapid.IntRange(1, largestStep).Draw(t, "arg")}
 	})
 	for range rapid.IntRange(1, 4).Draw(t, "workers") {
 		p.workers = append(p.workers, rapid.SliceOfN(steps, 1, 25).Draw(t, "steps"))
@@ -121,6 +124,8 @@ type run struct {
 
 	clock  atomic.Int64
 	inside [2]atomic.Int32 // callbacks that run, by direction
+
+	blocking, blockingCalls atomic.Int64 // blocking writes under way, and how many there have been
 
 	mu       sync.Mutex
 	messages []*message

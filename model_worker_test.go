@@ -91,6 +91,8 @@ func (w *worker) begin(st step) {
 		r.inside[dirWrite].Add(-1)
 	}
 	var err error
+	alone := r.blocking.Load() == 0
+	calls := r.blockingCalls.Load()
 	switch st.do {
 	case "write", "zero":
 		m.result, err = r.s.BeginWrite(m.buffer, 0, size, callback, nil)
@@ -105,12 +107,23 @@ func (w *worker) begin(st step) {
 	r.mu.Unlock()
 	if err != nil {
 		r.refused("BeginWrite", err)
+		if err == ErrQueueFull && r.p.takesAll() && alone && calls == r.blockingCalls.Load() {
+			r.faultf("message %d of %d bytes was refused, although there was something to drop", m.id, size)
+		}
 		return
 	}
 	w.mine = append(w.mine, m)
 	if !m.wantCallback {
 		w.open = append(w.open, m)
 	}
+}
+
+// takesAll reports whether OverflowDropOldest has to take whatever is begun while no blocking write is under way: the
+// limits are those of two messages at least, and no other stream shares them.
+func (p program) takesAll() bool {
+	c, largest := p.config, int64(largestStep*p.scale)
+	return c.Overflow == OverflowDropOldest && p.streams == 1 && c.MaxPendingWrites != 1 && p.writes != 1 &&
+		(c.MaxPendingBytes < 0 || c.MaxPendingBytes >= 2*largest) && (p.bytes == 0 || p.bytes*int64(p.scale) >= 2*largest)
 }
 
 // refused checks that an error of Begin is one of those that are documented.
@@ -147,6 +160,9 @@ func (w *worker) end(st step) {
 }
 
 func (r *run) writeBlocking(st step) {
+	r.blockingCalls.Add(1)
+	r.blocking.Add(1)
+	defer r.blocking.Add(-1)
 	m := r.newMessage(st.arg * r.p.scale)
 	m.begun, m.blocking, m.soft = true, true, st.do == "blocking"
 	var err error

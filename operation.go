@@ -82,11 +82,11 @@ type marks struct {
 	asked   bool // it has been asked to stop, see cut
 	inRoom  bool // it waits for room, in no queue yet
 	charged bool // it counts as pending; given up by the callback that starts, by then nobody else looks
-	dropped bool // taken by OverflowDropOldest; its callback counts in the write queue's dropped
 
 	// Written by whoever completes the operation, read after completion.
 	failed bool   // err is set
 	sync   bool   // completed by Begin's own attempt
+	piled  bool   // its callback counts in the write queue's piled
 	epoch  uint32 // of a soft one, from the start: the queue's tears when it was called
 }
 

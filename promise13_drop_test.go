@@ -8,8 +8,8 @@ import (
 	"github.com/seed-9ac8cf60/netstream"
 )
 
-// A dropped write has given its room up, but its callback is still to run. While callbacks are blocked these may not
-// pile up without end.
+// A dropped write has given its room up, but its callback is still to run, and so it is with one that is sent. While
+// callbacks are blocked these may not pile up without end.
 func TestPromise13_DroppedWritesWhoseCallbacksWaitAreBounded(t *testing.T) {
 	eachConn(t, func(t *testing.T, c connCase) {
 		const limit, bound = 20, netstream.DefaultMaxPendingWrites

@@ -9,7 +9,7 @@ type Stats struct {
 	ReadOps       uint64        // reads started, blocking and begun
 	WriteOps      uint64        // writes started, blocking and begun
 	Dropped       uint64        // writes that OverflowDropOldest took away
-	PendingBytes  int64         // of writes begun whose callback has not started
+	PendingBytes  int64         // of writes that are pending, see [NetworkStream.Pending]
 	PendingWrites int           // their number
 	OldestPending time.Duration // age of the oldest write that the kernel has not accepted yet; 0: none
 	Streams       int           // how many streams were counted: 1, or the group's open ones

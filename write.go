@@ -82,7 +82,7 @@ func (s *NetworkStream) beginWrite(op *operation) (AsyncResult, error) {
 		op.err, op.doomed = err, true
 	}
 	pending, _ := w.pendingLocked() // op itself is one
-	nothingAhead := w.idleLocked() && pending == 1
+	nothingAhead := w.idleLocked() && pending+int64(w.piled.Load()) == 1
 	if op.doomed && nothingAhead {
 		op.sync = true
 		s.endWriteLocked(op, op.err)

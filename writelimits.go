@@ -1,6 +1,9 @@
 package netstream
 
-import "context"
+import (
+	"context"
+	"math"
+)
 
 // fitsLocked reports whether a write of that size would be admitted. A write larger than a limit is admitted to
 // an empty queue.
@@ -18,6 +21,24 @@ func (c *Config) admits(writes, bytes, size int64) bool {
 		return false
 	}
 	return c.MaxPendingBytes < 0 || bytes+size <= c.MaxPendingBytes
+}
+
+// leastLimits are the smaller limits of the stream's and its group's.
+func (c *Config) leastLimits() (writes, bytes int64) {
+	writes, bytes = math.MaxInt64, math.MaxInt64
+	lower := func(w, b int64) {
+		if w > 0 {
+			writes = min(writes, w)
+		}
+		if b > 0 {
+			bytes = min(bytes, b)
+		}
+	}
+	lower(int64(c.MaxPendingWrites), c.MaxPendingBytes)
+	if g := c.Group; g != nil {
+		lower(int64(g.MaxPendingWrites), g.MaxPendingBytes)
+	}
+	return writes, bytes
 }
 
 // load is one write and its bytes in one word, writes<<40 | bytes, so that one atomic addition counts both. Sums wrap
@@ -154,11 +175,14 @@ func (s *NetworkStream) leaveRoomLocked(op *operation) {
 
 // roomForLocked makes room by dropping, if that is the overflow policy, and reports whether op was admitted.
 func (s *NetworkStream) roomForLocked(op *operation) bool {
-	w := &s.write
+	w, drop := &s.write, s.config.Overflow == OverflowDropOldest
+	if drop && w.piled.Load() >= maxPiled {
+		return false
+	}
 	if w.roomWrites == 0 && s.chargeLocked(op) {
 		return true
 	}
-	if s.config.Overflow != OverflowDropOldest || w.dropped.Load() >= maxDropped || !s.dropHelpsLocked(op.size) {
+	if !drop || !s.dropHelpsLocked(op.size) {
 		return false
 	}
 	for old := w.queued.head; old != nil; {
@@ -174,9 +198,15 @@ func (s *NetworkStream) roomForLocked(op *operation) bool {
 	return false
 }
 
-// maxDropped bounds the dropped writes whose callbacks wait to start. It is far above what a callback that runs leaves
-// behind, whatever the limits are.
-const maxDropped = DefaultMaxPendingWrites
+// maxPiled bounds the writes that hold no room and whose callbacks wait to start. It is far above what a callback that
+// runs leaves behind, whatever the limits are.
+const maxPiled = DefaultMaxPendingWrites
+
+// pile counts op, which OverflowDropOldest lets give its room up before its callback has started.
+func (s *NetworkStream) pile(op *operation) {
+	op.piled = true
+	s.write.piled.Add(1)
+}
 
 // dropHelpsLocked reports whether a write of that size would be admitted if queued ones were dropped, behind the
 // blocking writes that wait for room already. Nothing is dropped in vain. It looks no further than it has to.
@@ -205,11 +235,6 @@ func (s *NetworkStream) dropHelpsLocked(size int64) bool {
 func (s *NetworkStream) dropLocked(op *operation) {
 	s.counters.dropped++
 	s.write.queued.remove(op)
-	if op.callback != nil {
-		op.dropped = true
-		s.write.dropped.Add(1)
-	}
-	s.unchargeLocked(op)
 	s.failWriteLocked(op, &IOError{Err: ErrDropped})
 }
 
@@ -238,7 +263,7 @@ func (s *NetworkStream) WaitRoom(ctx context.Context, bytes int64) error {
 }
 
 // Pending returns the writes that were begun and whose callback has not started (or which have not completed,
-// when they have none), and their bytes. It may be called from any goroutine at any time.
+// when they have none, and under [OverflowDropOldest]), and their bytes. It may be called from any goroutine at any time.
 func (s *NetworkStream) Pending() (writes int, bytes int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -36,10 +36,10 @@ type writeQueue struct {
 	begun      load
 	discharged atomic.Uint64
 
-	// dropped counts the writes that OverflowDropOldest has taken and whose callback has not started. They have no room
-	// any more, so this alone keeps a callback that blocks from letting them pile up.
-	dropped atomic.Int32
-	tears   uint32 // how often torn was set; a Write that waits since before is not "the next"
+	// piled counts the writes that are over, whose callback has not started, and that hold no room under
+	// OverflowDropOldest. This alone keeps a callback that blocks from letting them pile up without end.
+	piled atomic.Int32
+	tears uint32 // how often torn was set; a Write that waits since before is not "the next"
 
 	torn     *IOError      // with Torn: part of a message is out and the rest never will be
 	drains   opList        // Drain calls; seq is what they wait for
@@ -199,13 +199,20 @@ func (s *NetworkStream) wroteLocked(last attempt, finished *opList) {
 	}
 }
 
-// claimMax is how much of the queue may go in flight at once. Under OverflowDropOldest it is little, so
-// that what has not started can be dropped.
-func (s *NetworkStream) claimMax() int {
-	if s.config.Overflow == OverflowDropOldest {
-		return 64
+// claimMax is how many of the queued operations may go in flight at once; -1: all of them. Under OverflowDropOldest it is
+// half of what the limits allow, at least one and no more than one send takes, so that there is always something
+// to drop.
+func (s *NetworkStream) claimMax() (count int) {
+	if s.config.Overflow != OverflowDropOldest {
+		return -1
 	}
-	return -1
+	writes, bytes := s.config.leastLimits()
+	writes, bytes = min(writes/2, maxVectors), bytes/2
+	for op := s.write.queued.head; op != nil && int64(count) < writes && op.size <= bytes; op = op.next {
+		bytes -= op.size
+		count++
+	}
+	return max(count, 1)
 }
 
 // noteInflightLocked records the first operation in flight for those who look from outside. Only the owner
@@ -282,6 +289,9 @@ func (s *NetworkStream) takeFinished(last attempt) (finished, bare opList) {
 			w.inflight.remove(op)
 			s.discharge(op)
 			bare.pushBack(op)
+		} else if op.charged && s.config.Overflow == OverflowDropOldest {
+			s.pile(op)
+			s.discharge(op)
 		}
 		op.complete()
 	}
@@ -311,6 +321,10 @@ func (s *NetworkStream) endWriteLocked(op *operation, e error) {
 func (s *NetworkStream) finishLocked(q *opQueue, op *operation, err error) {
 	op.fail(err)
 	if op.callback != nil {
+		if op.charged && s.config.Overflow == OverflowDropOldest {
+			s.pile(op)
+			s.unchargeLocked(op)
+		}
 		op.complete()
 		s.readyLocked(&q.callbacks, &opList{op, op})
 		return
