@@ -142,7 +142,7 @@ func (s *NetworkStream) sendFileChunk(file *os.File, chunk int64) (n int64, end 
 		s.shrink(op, n)
 		err = nil // what went out is the whole of this chunk; the owner may say so
 	}
-	s.resumeBlocking(attempt{n > 0 || err != errInterrupted, int(n), err})
+	s.resumeWrite(attempt{n > 0 || err != errInterrupted, int(n), err})
 	n, err = op.waited(stop)
 	return n, end && err == nil, s.opError("write", err)
 }

@@ -167,7 +167,7 @@ func (s *NetworkStream) sendNow(t transport, op *operation) (finished bool) {
 		finished = true
 		op.sync = true // before the completion, so that the callback sees it
 	}
-	s.nextWrite(last, turnBytes, false) // the turn is over: others are not sent by this caller
+	s.nextWrite(last, turnBytes) // the turn is over: others are not sent by this caller
 	return finished
 }
 
@@ -256,7 +256,7 @@ func (s *NetworkStream) writeBlocking(ctx context.Context, p []byte, soft bool) 
 	s.unlock()
 	stop := s.watch(ctx, op, timeout)
 	n, err := t.writeThrough(turn, op.buffer[:])
-	s.resumeBlocking(attempt{n > 0 || err != errInterrupted && err != errWouldBlock, n, err})
+	s.resumeWrite(attempt{n > 0 || err != errInterrupted && err != errWouldBlock, n, err})
 	done, err := op.waited(stop)
 	return int(done), s.opError("write", err)
 }
@@ -280,13 +280,6 @@ func (s *NetworkStream) startBlockingWriteLocked(p []byte, size int64, soft bool
 	s.failHeadsLocked() // a soft tear ends here
 	s.noteInflightLocked()
 	return op
-}
-
-// resumeBlocking goes on after the owner's blocking call, on its own goroutine.
-func (s *NetworkStream) resumeBlocking(last attempt) {
-	if s.nextWrite(last, 0, false) != nil {
-		s.flush(false)
-	}
 }
 
 // refuseBlockingWriteLocked makes the checks of a blocking write. The context comes last, as in .NET.

@@ -76,7 +76,7 @@ func (f *flusher) Run() {
 		s.moving = true
 	}
 	s.mu.Unlock()
-	s.flush(true)
+	s.flush()
 }
 
 // wantFlushLocked has the next unlock hand the queue to the stream's loop, if nobody works on it.
@@ -99,7 +99,7 @@ func (s *NetworkStream) helpFlush() {
 	}
 	w.busy = true
 	s.mu.Unlock()
-	s.flush(false)
+	s.flush()
 }
 
 // attempt is what a transport answered; the zero attempt stands for none.
@@ -111,12 +111,12 @@ type attempt struct {
 
 // flush sends what is queued until nothing is left, the connection takes no more, or the turn is over. The
 // caller owns the direction.
-func (s *NetworkStream) flush(onLoop bool) {
+func (s *NetworkStream) flush() {
 	v := takeVectors()
 	defer v.giveBack()
 	var last attempt
 	for sent := 0; ; sent += last.n {
-		t := s.nextWrite(last, sent, onLoop)
+		t := s.nextWrite(last, sent)
 		if t == nil {
 			return
 		}
@@ -136,25 +136,25 @@ func (s *NetworkStream) flush(onLoop bool) {
 
 // nextWrite accounts for the last attempt and decides what the owner does next: it returns the transport to send
 // what is in flight with, or nil after giving the direction up.
-func (s *NetworkStream) nextWrite(last attempt, sent int, onLoop bool) transport {
+func (s *NetworkStream) nextWrite(last attempt, sent int) transport {
 	var finished, bare opList
 	if last.made {
 		finished, bare = s.takeFinished(last)
 	}
 	s.mu.Lock()
-	t, fin := s.nextWriteLocked(last, &finished, sent, onLoop)
+	t, fin := s.nextWriteLocked(last, &finished, sent)
 	s.unlock()
 	for op := bare.popFront(); op != nil; op = bare.popFront() {
 		op.release(1)
 	}
 	if fin { // the direction is still the caller's, so the connection cannot go away
 		_ = t.closeWrite() // a connection that is gone tells the next read or write
-		return s.nextWrite(attempt{}, sent, onLoop)
+		return s.nextWrite(attempt{}, sent)
 	}
 	return t
 }
 
-func (s *NetworkStream) nextWriteLocked(last attempt, finished *opList, sent int, onLoop bool) (t transport, fin bool) {
+func (s *NetworkStream) nextWriteLocked(last attempt, finished *opList, sent int) (t transport, fin bool) {
 	w := &s.write
 	if w.waiting {
 		w.endTurnLocked()
@@ -263,10 +263,10 @@ func (s *NetworkStream) writeReturned(n int, err error) {
 	s.resumeWrite(attempt{made: n > 0 || err != errInterrupted, n: n, err: err})
 }
 
-// resumeWrite goes on after a wait or a blocking call.
+// resumeWrite goes on after a wait of the transport's, or after a blocking call on the goroutine of its owner.
 func (s *NetworkStream) resumeWrite(last attempt) {
-	if s.nextWrite(last, 0, true) != nil {
-		s.flush(true)
+	if s.nextWrite(last, 0) != nil {
+		s.flush()
 	}
 }
 
