@@ -4,7 +4,6 @@ package netstream_test
 
 import (
 	"io"
-	"net"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -126,13 +125,6 @@ func TestBlockingModeChild(t *testing.T) {
 	peer.Close()
 	eventually(t, "nothing lingers", func() bool { block(); return netstream.Lingering() == 0 })
 	say("closed")
-}
-
-func sendPing(c net.Conn) error { _, err := c.Write([]byte("ping")); return err }
-
-func readPing(read func([]byte) (int, error)) error {
-	_, err := read(make([]byte, 4))
-	return err
 }
 
 // collect runs a collection, which every goroutine has to stop for.

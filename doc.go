@@ -81,6 +81,13 @@
 // None stay. A loop has one goroutine and one descriptor while streams are on it, and both end 0.1 to 0.2 s after
 // the last one has gone; the next stream starts them again. A connection that lingers has a goroutine for up to 2 s.
 //
+// # In tests
+//
+// In a testing/synctest bubble a [Pipe] does everything, on the bubble's clock. Streams over sockets that are made there
+// work too, but they stay portable, and whoever waits for the network is not durably blocked: the clock stands
+// still meanwhile. EngineEpoll is refused with errors.ErrUnsupported. As with anything made outside of a bubble, a
+// stream that is on a loop already must not be used inside.
+//
 // # Costs worth knowing
 //
 // A method value as callback allocates at each Begin; bound once in a field it does not. A pointer as state is

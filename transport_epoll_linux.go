@@ -1,11 +1,13 @@
 package netstream
 
 import (
+	"errors"
 	"net"
 	"os"
 	"runtime"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"github.com/seed-9ac8cf60/netstream/internal/loop"
 	"github.com/seed-9ac8cf60/netstream/internal/sys"
@@ -55,9 +57,25 @@ func newEpoll(s *NetworkStream, fd int, tcp bool, why reason) (*epoll, error) {
 	return t, nil
 }
 
+// errBubble is why a stream cannot be on a loop. A loop's goroutines serve all streams and belong to no bubble: one that
+// woke an End or ran a callback would end the program (a channel of a bubble that is used from outside), and one that
+// a stream of a bubble started would be in that bubble.
+var errBubble = errors.New("goroutines of a testing/synctest bubble cannot use a loop")
+
+// inBubble reports whether the caller is in a testing/synctest bubble. Its clock begins in the year 2000, which is far
+// from the time since this process has started on either side.
+func inBubble() bool {
+	const long = 10 * 365 * 24 * time.Hour
+	d := sinceStart()
+	return d < 0 || d > long
+}
+
 // adoptEpoll makes a transport on a loop over a duplicate of a TCP or Unix connection's descriptor. The caller closes
 // the original, except with LeaveOpen.
 func adoptEpoll(s *NetworkStream, conn net.Conn, why reason) (*epoll, error) {
+	if inBubble() {
+		return nil, errBubble
+	}
 	fd, err := control(rawConnOf(conn), sys.Dup)
 	if err != nil {
 		return nil, err
