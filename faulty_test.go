@@ -204,11 +204,14 @@ func (t *faulty) startWrite(turn uint32, vectors [][]byte) bool {
 
 func (t *faulty) blockingWrite(c *faultyCall, held [][]byte) (int, error) {
 	cancelled := t.wait(dirWrite, c)
-	if t.keep == 0 || t.chance.block == stalled {
+	if t.keep == 0 {
 		return 0, errInterrupted
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.chance.block == stalled && t.dead == nil { // a dead one fails, or a caller that only writes would ask for ever
+		return 0, errInterrupted
+	}
 	if err := t.failureLocked(dirWrite); err != nil {
 		n := 0
 		if len(held) > 0 && len(held[0]) > 1 { // some went out before it failed
