@@ -214,9 +214,12 @@ func (t *faulty) startWrite(turn uint32, vectors [][]byte) bool {
 
 func (t *faulty) blockingWrite(c *faultyCall, held [][]byte) (int, error) {
 	cancelled := t.wait(dirWrite, c)
+	if t.keep == 0 {
+		return 0, errInterrupted
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.keep == 0 || t.chance.block == stalled && t.dead == nil {
+	if t.chance.block == stalled && t.dead == nil { // a dead one fails, or a caller that only writes would ask for ever
 		return 0, errInterrupted
 	}
 	if err := t.failureLocked(dirWrite); err != nil {
