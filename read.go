@@ -123,8 +123,8 @@ func (s *NetworkStream) readAlone(p []byte) (int, error) {
 	turn, t := r.turn, s.transport
 	s.mu.Unlock()
 	n, err := t.readThrough(turn, p)
-	for err == io.EOF && s.mustHoldEOF() {
-		n, err = t.tryRead(p)
+	if err == io.EOF && s.mustHoldEOF() {
+		err = errInterrupted
 	}
 	s.mu.Lock()
 	r.endTurnLocked()

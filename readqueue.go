@@ -1,6 +1,9 @@
 package netstream
 
-import "io"
+import (
+	"io"
+	"time"
+)
 
 // serveReads serves the queued reads in Begin order until none is left or the connection has nothing more now.
 // The caller owns the direction. It reports whether own was finished by it.
@@ -56,6 +59,10 @@ func (s *NetworkStream) nextRead(last attempt, own *operation) (op *operation, t
 		op, t = r.inflight.head, s.transport
 	}
 	s.unlock()
+	if held && op != nil { // the direction is the timer's: nobody, Begin least of all, waits here
+		time.AfterFunc(holdPause, func() { s.serveReads(attempt{}, nil) })
+		op = nil
+	}
 	return op, t, ended
 }
 

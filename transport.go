@@ -2,7 +2,7 @@ package netstream
 
 import (
 	"errors"
-	"os"
+	"syscall"
 
 	"github.com/seed-9ac8cf60/netstream/internal/loop"
 )
@@ -57,9 +57,11 @@ type transport interface {
 	// cheaper than start.
 	readThrough(turn uint32, p []byte) (int, error)
 	writeThrough(turn uint32, vectors [][]byte) (int, error)
-	// sendFile sends up to n bytes of file, blocking; fewer without an error means that the file has ended.
-	// errWouldBlock: the system cannot send this file on this connection.
-	sendFile(turn uint32, file *os.File, n int64) (int64, error)
+	// hasDescriptor is false where the stream's bytes are not those of a descriptor. It does not change.
+	hasDescriptor() bool
+	// through calls move with the descriptor, whenever it may take data, until the answer is not EAGAIN, and returns
+	// that. It may block. Only for a transport that has a descriptor.
+	through(turn uint32, move func(fd int) (int, syscall.Errno)) (int, error)
 
 	// cancel asks the wait or call that turn names to come back. It comes back with its exact count.
 	cancel(d direction, turn uint32)

@@ -26,6 +26,10 @@ type epoll struct {
 	// cancelled holds, by direction, the turn that was cancelled last: set<<32 | turn. A wait that begins after
 	// its cancel finds it here.
 	cancelled [2]atomic.Uint64
+
+	// room is closed when there is room for the caller of through. It is set while nothing is armed for writing, so it
+	// belongs to whoever has armed or disarmed that.
+	room chan struct{}
 }
 
 var reasons = [...]string{
@@ -88,6 +92,7 @@ func (t *epoll) post(task *loop.Task)     { t.socket.Loop().Post(task) }
 func (t *epoll) fd() int                  { return t.socket.FD() }
 func (t *epoll) canCloseWrite() bool      { return true }
 func (t *epoll) canTryWrite() bool        { return true }
+func (t *epoll) hasDescriptor() bool      { return true }
 func (t *epoll) closeWrite() error        { return errnoOrNil(sys.ShutdownWrite(t.fd())) }
 func (t *epoll) closeRead() error         { return errnoOrNil(sys.ShutdownRead(t.fd())) }
 func (t *epoll) available() (int, error)  { return intOrErrno(sys.Buffered(t.fd())) }
@@ -154,31 +159,26 @@ func (t *epoll) startWrite(turn uint32, _ [][]byte) bool {
 func (t *epoll) readThrough(uint32, []byte) (int, error)    { return 0, errWouldBlock }
 func (t *epoll) writeThrough(uint32, [][]byte) (int, error) { return 0, errWouldBlock }
 
-// sendFile waits in poll(2), a slice at a time, so that a cancel is seen: the caller blocks anyway.
-func (t *epoll) sendFile(turn uint32, file *os.File, n int64) (sent int64, err error) {
-	raw, err := file.SyscallConn()
-	if err != nil {
-		return 0, err
-	}
-	for sent < n {
-		m, err := control(raw, func(in int) (int, syscall.Errno) {
-			return sys.Sendfile(t.fd(), in, nil, int(n-sent))
-		})
-		sent += int64(m)
-		switch {
-		case err == syscall.EAGAIN && t.wasCancelled(dirWrite, turn):
-			return sent, errInterrupted
-		case err == syscall.EAGAIN:
-			pollWritable(uintptr(t.fd()))
-		case sent == 0 && (err == syscall.EINVAL || err == syscall.ENOSYS || err == syscall.EOPNOTSUPP):
-			return 0, errWouldBlock // a file that cannot be mapped: copy it
-		case err != nil:
-			return sent, err
-		case m == 0:
-			return sent, nil
+// through waits on a channel of its own, so the loop only wakes the caller, who moves the bytes: that may wait for a disk.
+func (t *epoll) through(turn uint32, move func(fd int) (int, syscall.Errno)) (int, error) {
+	for {
+		if t.wasCancelled(dirWrite, turn) {
+			return 0, errInterrupted
 		}
+		tick, ok := t.socket.Writable()
+		if ok {
+			n, errno := move(t.fd())
+			if errno != syscall.EAGAIN {
+				return n, errnoOrNil(errno)
+			}
+		}
+		room := make(chan struct{})
+		t.room = room
+		if t.socket.AwaitWrite(tick, t) && (!t.wasCancelled(dirWrite, turn) || !t.socket.CancelWrite()) {
+			<-room
+		}
+		t.room = nil
 	}
-	return sent, nil
 }
 
 func (t *epoll) wasCancelled(d direction, turn uint32) bool {
@@ -206,7 +206,13 @@ func (t *epoll) cancel(d direction, turn uint32) {
 func (t *epoll) ReadReady() { t.stream.readReturned(0, errInterrupted) }
 
 // WriteReady implements loop.Waiter.
-func (t *epoll) WriteReady() { t.stream.writeReturned(0, errInterrupted) }
+func (t *epoll) WriteReady() {
+	if t.room != nil {
+		close(t.room)
+		return
+	}
+	t.stream.writeReturned(0, errInterrupted)
+}
 
 // sawReset is rawSawReset on a descriptor of our own.
 func (t *epoll) sawReset() bool {

@@ -2,7 +2,6 @@ package netstream
 
 import (
 	"errors"
-	"io"
 	"net"
 	"os"
 	"sync"
@@ -212,17 +211,21 @@ func (t *portable) writeThrough(turn uint32, vectors [][]byte) (int, error) {
 	return t.blockingWrite(turn, vectors)
 }
 
-// sendFile uses net's own sendfile.
-func (t *portable) sendFile(turn uint32, file *os.File, n int64) (int64, error) {
-	tcp, ok := t.conn.(*net.TCPConn)
-	if !ok {
-		return 0, errWouldBlock
-	}
+func (t *portable) hasDescriptor() bool { return t.raw != nil }
+
+func (t *portable) through(turn uint32, move func(fd int) (int, syscall.Errno)) (n int, err error) {
 	if !t.begin(dirWrite, turn) {
 		return 0, errInterrupted
 	}
-	sent, err := tcp.ReadFrom(&io.LimitedReader{R: file, N: n})
-	return sent, t.end(dirWrite, err)
+	var errno syscall.Errno
+	err = t.raw.Write(func(fd uintptr) bool {
+		n, errno = move(int(fd))
+		return errno != syscall.EAGAIN
+	})
+	if err == nil && errno != 0 {
+		err = errno
+	}
+	return n, t.end(dirWrite, err)
 }
 
 func (t *portable) blockingRead(turn uint32, p []byte) (int, error) {

@@ -57,6 +57,7 @@ type writeQueue struct {
 	finAsked    bool // CloseWrite was called: no more writes, FIN behind the queue
 	finSent     bool
 	flushPosted bool // flushTask is queued, or will be by unlock
+	slicing     bool // the owner is in sendSlice: it makes calls on the connection while it waits
 
 	// burst is when the loop last found more than one write queued, 0 if the last time it found fewer; see burst.go.
 	burst uint32

@@ -34,20 +34,3 @@ func Accept4(fd int) (int, unix.Sockaddr, syscall.Errno) {
 		}
 	}
 }
-
-// Sendfile moves up to count bytes from the file in to the socket out. With
-// offset nil it reads at in's own position and moves it; otherwise it reads at
-// *offset, which it advances. The scheduler is told: reading the file may wait
-// for a disk.
-func Sendfile(out, in int, offset *int64, count int) (int, syscall.Errno) {
-	for {
-		n, err := unix.Sendfile(out, in, offset, count)
-		switch errno := errnoOf(err); errno {
-		case 0:
-			return n, 0
-		case unix.EINTR:
-		default:
-			return 0, errno
-		}
-	}
-}
