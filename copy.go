@@ -21,13 +21,15 @@ var copyBuffers = sync.Pool{New: func() any { return new([copyBuffer]byte) }}
 // sliceBytes is how much a shortcut sends before other writes get their turn.
 const sliceBytes = 1 << 20
 
-// A shortcut moves some bytes of a copy without bringing them into the program. 0 without an error: it cannot do so
-// now, and the next piece is copied.
-type shortcut func() (int64, error)
+// A shortcut moves some bytes of a copy without bringing them into the program. 0 without an error: it cannot do so, or
+// it does not pay, now, and the next piece is copied. last is how many bytes went before, at a time.
+type shortcut func(last int64) (int64, error)
 
-// WriteTo writes everything up to the end of the stream to w; it implements io.WriterTo.
+// WriteTo writes everything up to the end of the stream to w; it implements io.WriterTo. It is a sequence of reads and
+// writes, which take their turn among others. On Linux, from a TCP stream into a stream or a connection of net over
+// TCP or a Unix socket, the bytes do not come into the program (splice), up to 1 MiB at a time.
 func (s *NetworkStream) WriteTo(w io.Writer) (int64, error) {
-	n, _, err := copyAll(w, s, nil)
+	n, _, err := copyAll(w, s, s.relayTo(w))
 	return n, err
 }
 
@@ -36,7 +38,8 @@ func (s *NetworkStream) WriteTo(w io.Writer) (int64, error) {
 // kernel has accepted. An error of r is returned as it is and leaves the stream as it was.
 //
 // A regular file (an *os.File, or an io.LimitedReader over one) goes into a TCP or Unix stream by sendfile on
-// Linux, macOS and FreeBSD, up to 1 MiB at a time. After an error it stands where the part that was sent ends.
+// Linux, macOS and FreeBSD, up to 1 MiB at a time. After an error it stands where the part that was sent ends. What
+// comes from a TCP stream, or a *net.TCPConn, takes the way of WriteTo.
 func (s *NetworkStream) ReadFrom(r io.Reader) (int64, error) {
 	s.mu.Lock()
 	err := s.writableLocked()
@@ -46,7 +49,7 @@ func (s *NetworkStream) ReadFrom(r io.Reader) (int64, error) {
 	}
 	file := s.fileSource(r)
 	if file == nil {
-		n, _, err := copyAll(s, r, nil)
+		n, _, err := copyAll(s, r, s.relayFrom(r))
 		return n, err
 	}
 	n, unsent, err := copyAll(s, r, file.sendSome)
@@ -57,10 +60,12 @@ func (s *NetworkStream) ReadFrom(r io.Reader) (int64, error) {
 // copyAll copies src to dst, by the shortcut (nil: there is none) where it can. unsent is how many bytes were
 // read and not written.
 func copyAll(dst io.Writer, src io.Reader, short shortcut) (total, unsent int64, err error) {
+	var n int64
 	for err == nil {
-		var n int64
+		last := n
+		n = 0
 		if short != nil {
-			n, err = short()
+			n, err = short(last)
 		}
 		if n == 0 && err == nil {
 			n, unsent, err = copyPiece(dst, src)

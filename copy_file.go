@@ -59,7 +59,7 @@ func isFile(r io.Reader) bool {
 }
 
 // sendSome is the shortcut.
-func (f *fileSource) sendSome() (int64, error) {
+func (f *fileSource) sendSome(int64) (int64, error) {
 	size := f.left()
 	if size <= 0 {
 		return 0, nil
