@@ -19,11 +19,15 @@ func backlog(t *testing.T, c connCase, size int) (s *netstream.NetworkStream, se
 		t.Fatal(err)
 	}
 	sent = patterned(30, size)
-	go func() { peer.Write(sent); closeWrite(t, peer) }()
+	wrote := async(func() error { _, err := peer.Write(sent); return err })
 	eventually(t, "everything has arrived", func() bool {
 		n, err := s.Socket().Available()
 		return n == size && err == nil
 	})
+	if err := within(t, "the peer's Write", wrote); err != nil {
+		t.Fatal(err)
+	}
+	closeWrite(t, peer)
 	return s, sent
 }
 
