@@ -3,7 +3,6 @@ package netstream
 import (
 	"context"
 	"errors"
-	"runtime"
 	"time"
 )
 
@@ -265,19 +264,20 @@ func (s *NetworkStream) noteBroken(e *SocketError) {
 	s.deadIn = true
 }
 
-// mustHoldEOF reports whether an end of stream must not be believed yet. A write in a system call at this moment
-// may be about to report the reset that makes a read return 0 (the kernel hands the error to one of them). It
-// does so at once, since the connection is dead: the caller tries again.
+// mustHoldEOF reports whether an end of stream must not be believed yet. A write in a call on the connection at this
+// moment may be about to report the reset that makes a read return 0: the kernel hands the error to one of them. On
+// a dead connection such a call returns at once, unless a disk keeps a slice of a file waiting. A write that only waits
+// for room has not taken the error, and after one that has reported a failure there is nothing more to learn.
 func (s *NetworkStream) mustHoldEOF() bool {
 	s.mu.Lock()
 	w, t := &s.write, s.transport
-	inCall := w.busy && !w.parked && !(w.waiting && t.keeps() == 0) && !w.finSent
+	onlyWaits := w.waiting && !w.slicing && t.keeps() == 0
+	inCall := w.busy && !w.parked && !onlyWaits && !w.finSent && s.dead == nil
 	s.mu.Unlock()
-	if !inCall || !t.sawReset() {
-		return false
-	}
-	runtime.Gosched()
-	return true
+	return inCall && t.sawReset()
 }
+
+// holdPause is how long a read whose end is not believed yet waits before it looks again.
+const holdPause = time.Millisecond
 
 var errClosing = &InvalidOperationError{Message: "the stream is being closed"}

@@ -2,9 +2,11 @@ package netstream
 
 import (
 	"context"
+	"errors"
 	"io"
 	"os"
 	"sync"
+	"syscall"
 )
 
 var (
@@ -12,140 +14,153 @@ var (
 	_ io.WriterTo   = (*NetworkStream)(nil)
 )
 
-// copyBuffer is what WriteTo and ReadFrom move at a time.
+// copyBuffer is what WriteTo and ReadFrom copy at a time.
 const copyBuffer = 32 << 10
 
 var copyBuffers = sync.Pool{New: func() any { return new([copyBuffer]byte) }}
 
-// sendfileChunk is how much of a file goes out before other writes get their turn. Chunks are not mixed with
-// other writes.
-const sendfileChunk = 1 << 20
+// sliceBytes is how much a shortcut sends before other writes get their turn.
+const sliceBytes = 1 << 20
 
-// WriteTo writes everything up to the end of the stream to w; it implements io.WriterTo.
+// A shortcut moves some bytes of a copy without bringing them into the program. 0 without an error: it cannot do so, or
+// it does not pay, now, and the next piece is copied. last is how many bytes went before, at a time.
+type shortcut func(last int64) (int64, error)
+
+// WriteTo writes everything up to the end of the stream to w; it implements io.WriterTo. It is a sequence of reads and
+// writes, which take their turn among others. On Linux, from a TCP stream into a stream or a connection of net over
+// TCP or a Unix socket, the bytes do not come into the program (splice), up to 1 MiB at a time.
 func (s *NetworkStream) WriteTo(w io.Writer) (int64, error) {
-	buffer := copyBuffers.Get().(*[copyBuffer]byte)
-	defer copyBuffers.Put(buffer)
-	var total int64
-	for {
-		n, err := s.Read(buffer[:])
-		if n > 0 {
-			m, werr := w.Write(buffer[:n])
-			total += int64(m)
-			if werr == nil && m < n {
-				werr = io.ErrShortWrite
-			}
-			if werr != nil {
-				return total, werr
-			}
-		}
-		if err == io.EOF {
-			return total, nil
-		}
-		if err != nil {
-			return total, err
-		}
-	}
+	n, _, err := copyAll(w, s, s.relayTo(w))
+	return n, err
 }
 
-// ReadFrom sends everything r has; it implements io.ReaderFrom. An *os.File (or an io.LimitedReader over one) goes
-// into a TCP or Unix stream by sendfile where the system has it, as long as nothing is queued. Its chunks
-// take their turn among other writes and are not mixed with them. A net.Buffers is better given to
-// [NetworkStream.WriteBuffers].
+// ReadFrom sends everything r has; it implements io.ReaderFrom. It is a sequence of writes, which take their turn among
+// others, and of reads from r, which keep nobody else waiting: neither writes nor Close. The count is what the
+// kernel has accepted. An error of r is returned as it is and leaves the stream as it was.
+//
+// A regular file (an *os.File, or an io.LimitedReader over one) goes into a TCP or Unix stream by sendfile on
+// Linux, macOS and FreeBSD, up to 1 MiB at a time. After an error it stands where the part that was sent ends. What
+// comes from a TCP stream, or a *net.TCPConn, takes the way of WriteTo. A net.Buffers is
+// better given to [NetworkStream.WriteBuffers].
 func (s *NetworkStream) ReadFrom(r io.Reader) (int64, error) {
-	n, done, err := s.readFromFile(r)
-	if done || err != nil {
+	s.mu.Lock()
+	err := s.writableLocked()
+	s.mu.Unlock()
+	if err != nil { // nothing is taken from r in vain
+		return 0, s.opError("write", err)
+	}
+	file := s.fileSource(r)
+	if file == nil {
+		n, _, err := copyAll(s, r, s.relayFrom(r))
 		return n, err
 	}
+	n, unsent, err := copyAll(s, r, file.sendSome)
+	file.giveBack(unsent)
+	return n, err
+}
+
+// copyAll copies src to dst, by the shortcut (nil: there is none) where it can. unsent is how many bytes were
+// read and not written.
+func copyAll(dst io.Writer, src io.Reader, short shortcut) (total, unsent int64, err error) {
+	var n int64
+	for err == nil {
+		last := n
+		n = 0
+		if short != nil {
+			n, err = short(last)
+		}
+		if n == 0 && err == nil {
+			n, unsent, err = copyPiece(dst, src)
+		}
+		total += n
+	}
+	if err == io.EOF {
+		err = nil
+	}
+	return total, unsent, err
+}
+
+// copyPiece makes one Read and one Write. The end of src is io.EOF.
+func copyPiece(dst io.Writer, src io.Reader) (sent, unsent int64, err error) {
 	buffer := copyBuffers.Get().(*[copyBuffer]byte)
 	defer copyBuffers.Put(buffer)
-	for {
-		m, rerr := r.Read(buffer[:])
-		if m > 0 {
-			w, werr := s.Write(buffer[:m])
-			n += int64(w)
-			if werr != nil {
-				return n, werr
-			}
-		}
-		if rerr == io.EOF {
-			return n, nil
-		}
-		if rerr != nil {
-			return n, rerr
-		}
+	n, err := src.Read(buffer[:])
+	if n < 0 || n > len(buffer) {
+		return 0, 0, errReadCount
 	}
+	if n == 0 {
+		return 0, 0, err
+	}
+	m, werr := dst.Write(buffer[:n])
+	if m < 0 || m > n {
+		return 0, int64(n), errors.Join(errWriteCount, werr)
+	}
+	if werr == nil && m < n {
+		werr = io.ErrShortWrite
+	}
+	if werr != nil {
+		err = werr
+	}
+	return int64(m), int64(n - m), err
 }
 
-// readFromFile sends by sendfile for as long as that is possible. done: everything r had has been sent.
-func (s *NetworkStream) readFromFile(r io.Reader) (total int64, done bool, err error) {
-	file, limited := sourceFile(r)
-	if file == nil {
-		return 0, false, nil
-	}
-	for {
-		chunk := int64(sendfileChunk)
-		if limited != nil {
-			chunk = min(chunk, limited.N)
-		}
-		if chunk == 0 {
-			return total, true, nil
-		}
-		n, end, err := s.sendFileChunk(file, chunk)
-		total += n
-		if limited != nil {
-			limited.N -= n
-		}
-		if end || err != nil {
-			return total, end && err == nil, err
-		}
-		if n == 0 {
-			return total, false, nil // something is queued, or there is no sendfile: copy
-		}
-	}
-}
+var (
+	errReadCount  = errors.New("netstream: the source of a copy returned an impossible count")
+	errWriteCount = errors.New("netstream: the destination of a copy returned an impossible count")
+)
 
-// sourceFile recognises what sendfile can read from.
-func sourceFile(r io.Reader) (*os.File, *io.LimitedReader) {
-	switch r := r.(type) {
-	case *os.File:
-		return r, nil
-	case *io.LimitedReader:
-		if f, ok := r.R.(*os.File); ok {
-			return f, r
-		}
-	}
-	return nil, nil
-}
+// A mover makes one attempt, which does not wait, to move up to n bytes from somewhere into the descriptor fd.
+// 0 without an error: there is nothing more to be had that way.
+type mover func(fd int, n int64) (int, syscall.Errno)
 
-// sendFileChunk sends up to chunk bytes of file if nothing is ahead. end: the file has no more. n of 0 without
-// end: it cannot be done that way now.
-func (s *NetworkStream) sendFileChunk(file *os.File, chunk int64) (n int64, end bool, err error) {
+// sendSlice sends up to size bytes that move brings, as one write that no other gets into, if nothing is ahead of it.
+// It returns how many went out. That may be fewer without an error. call names the system call in errors.
+func (s *NetworkStream) sendSlice(size int64, call string, move mover) (n int64, err error) {
 	w := &s.write
 	s.mu.Lock()
 	if err := s.refuseBlockingWriteLocked(context.Background(), true, 1); err != nil {
 		s.mu.Unlock()
-		return 0, false, s.opError("write", err)
+		return 0, s.opError("write", err)
 	}
-	if !w.idleLocked() || !w.room.empty() {
+	if !w.idleLocked() || w.roomWrites > 0 || !s.transport.hasDescriptor() {
 		s.mu.Unlock()
-		return 0, false, nil
+		return 0, nil
 	}
-	op := s.startBlockingWriteLocked(nil, chunk, true)
 	turn, t, timeout := w.turn, s.transport, s.writeTimeout
+	if timeout > 0 {
+		size = min(size, copyBuffer) // the limit is for as much as it would be for if it were copied
+	}
+	op := s.startBlockingWriteLocked(nil, size, true)
+	w.slicing = true
 	s.unlock()
 	stop := s.watch(context.Background(), op, timeout)
-	n, err = t.sendFile(turn, file, chunk)
-	end = err == nil && n < chunk
+	n, err = moveAll(t, turn, size, call, move)
 	s.mu.Lock()
+	w.slicing = false
 	stopped := op.asked || w.cutAll != nil
 	s.mu.Unlock()
-	if err == nil || err == errWouldBlock || err == errInterrupted && !stopped {
+	if err == nil || err == errInterrupted && !stopped {
 		s.shrink(op, n)
-		err = nil // what went out is the whole of this chunk; the owner may say so
+		err = nil // what went out is the whole of this slice; the owner may say so
 	}
 	s.resumeWrite(attempt{n > 0 || err != errInterrupted, int(n), err})
 	n, err = op.waited(stop)
-	return n, end && err == nil, s.opError("write", err)
+	return n, s.opError("write", err)
+}
+
+// moveAll moves size bytes, or what there is.
+func moveAll(t transport, turn uint32, size int64, call string, move mover) (sent int64, err error) {
+	for m := 1; err == nil && m > 0 && sent < size; sent += int64(m) {
+		var errno syscall.Errno
+		err = t.rawCall(dirWrite, turn, func(fd uintptr) bool {
+			m, errno = move(int(fd), size-sent)
+			return errno != syscall.EAGAIN
+		})
+		if err == nil && errno != 0 {
+			err = os.NewSyscallError(call, errno)
+		}
+	}
+	return sent, err
 }
 
 // shrink makes n the size of op, which is in flight, and takes the rest off the counts.

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"io"
 	"math/rand/v2"
-	"os"
 	"sync"
 	"syscall"
 	"time"
@@ -263,7 +262,7 @@ func (t *faulty) writeThrough(turn uint32, vectors [][]byte) (int, error) {
 	return t.blockingWrite(c, vectors)
 }
 
-func (t *faulty) sendFile(uint32, *os.File, int64) (int64, error) { return 0, errWouldBlock }
+func (t *faulty) hasDescriptor() bool { return false }
 
 func (t *faulty) cancel(d direction, turn uint32) {
 	t.mu.Lock()

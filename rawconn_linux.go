@@ -10,19 +10,17 @@ func (t *epoll) rawCall(d direction, turn uint32, f func(fd uintptr) bool) error
 	if d == dirWrite {
 		ready = t.socket.Writable
 	}
-	for {
+	for !t.wasCancelled(d, turn) {
 		tick, _ := ready()
 		if f(uintptr(t.fd())) {
 			return nil
 		}
 		armed := t.awaitRaw(d, turn, tick)
-		if t.wasCancelled(d, turn) {
-			return errInterrupted
-		}
 		if now, _ := ready(); !armed && now == tick {
 			time.Sleep(pollSlice) // hung up: no event will tell of more
 		}
 	}
+	return errInterrupted
 }
 
 // awaitRaw waits for an event since tick. False: nothing was waited for, because there has been one, or because the

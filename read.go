@@ -86,18 +86,24 @@ func (s *NetworkStream) readBlocking(ctx context.Context, p []byte) (int, error)
 		return 0, s.opError("read", err)
 	}
 	s.counters.readOps++
+	if r.idleLocked() && ctx.Done() == nil && s.readTimeout == 0 {
+		return s.readAlone(p)
+	}
+	return s.readQueued(ctx, p)
+}
+
+// readQueued is a blocking read that is an operation; an empty p waits until there is something to read. The caller
+// holds mu; readQueued gives it up.
+func (s *NetworkStream) readQueued(ctx context.Context, p []byte) (int, error) {
+	r := &s.read
 	timeout := s.readTimeout
-	if !r.idleLocked() {
-		op := newBlockingRead(s, p)
-		r.enqueueLocked(op)
+	op := newBlockingRead(s, p)
+	idle := r.idleLocked()
+	r.enqueueLocked(op)
+	if !idle {
 		s.unlock()
 		return s.waitBlockingCount("read", ctx, op, timeout)
 	}
-	if ctx.Done() == nil && timeout == 0 {
-		return s.readAlone(p)
-	}
-	op := newBlockingRead(s, p)
-	r.enqueueLocked(op)
 	r.busy, r.waiting = true, true
 	r.claimLocked(1)
 	turn, t := r.turn, s.transport
@@ -127,8 +133,8 @@ func (s *NetworkStream) readAlone(p []byte) (int, error) {
 	turn, t := r.turn, s.transport
 	s.mu.Unlock()
 	n, err := t.readThrough(turn, p)
-	for err == io.EOF && s.mustHoldEOF() {
-		n, err = t.tryRead(p)
+	if err == io.EOF && s.mustHoldEOF() {
+		err = errInterrupted
 	}
 	s.mu.Lock()
 	r.endTurnLocked()
@@ -141,6 +147,13 @@ func (s *NetworkStream) readAlone(p []byte) (int, error) {
 		done, err := op.waited(nil)
 		return int(done), s.opError("read", err)
 	}
+	return n, s.finishAlone(n, err)
+}
+
+// finishAlone ends a read that was no operation, with what it brought: the direction is the caller's. The caller holds
+// mu; finishAlone gives it up.
+func (s *NetworkStream) finishAlone(n int, err error) error {
+	r := &s.read
 	s.counters.bytesRead += uint64(n)
 	var failure error
 	if n == 0 {
@@ -160,7 +173,7 @@ func (s *NetworkStream) readAlone(p []byte) (int, error) {
 	if moving {
 		s.serveReads(attempt{}, nil, ownRead)
 	}
-	return n, s.opError("read", failure)
+	return s.opError("read", failure)
 }
 
 func (s *NetworkStream) refuseBlockingReadLocked(ctx context.Context, size int) error {

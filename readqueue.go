@@ -3,6 +3,7 @@ package netstream
 import (
 	"io"
 	"math"
+	"time"
 )
 
 // ownRead is the budget of a call that serves its own read: what follows is left to the loop.
@@ -67,7 +68,7 @@ func (s *NetworkStream) nextRead(last attempt, own *operation, budget int) (op *
 		s.parkLocked(r)
 	case r.inflight.empty() && r.queued.empty():
 		r.restLocked()
-	case budget <= 0: // the others get their turn
+	case budget <= 0 && !held: // the others get their turn
 		r.unclaimLocked(0)
 		r.busy = false
 		s.wantServeLocked()
@@ -78,6 +79,10 @@ func (s *NetworkStream) nextRead(last attempt, own *operation, budget int) (op *
 		op, t = r.inflight.head, s.transport
 	}
 	s.unlock()
+	if held && op != nil { // the direction is the timer's: nobody, Begin least of all, waits here
+		time.AfterFunc(holdPause, func() { s.serveReads(attempt{}, nil, turnBytes) })
+		op = nil
+	}
 	return op, t, ended
 }
 

@@ -2,7 +2,6 @@ package netstream
 
 import (
 	"errors"
-	"os"
 
 	"github.com/seed-9ac8cf60/netstream/internal/loop"
 )
@@ -63,9 +62,8 @@ type transport interface {
 	// readReturned or writeReturned in the caller's place.
 	readThrough(turn uint32, p []byte) (int, error)
 	writeThrough(turn uint32, vectors [][]byte) (int, error)
-	// sendFile sends up to n bytes of file, blocking; fewer without an error means that the file has ended.
-	// errWouldBlock: the system cannot send this file on this connection.
-	sendFile(turn uint32, file *os.File, n int64) (int64, error)
+	// hasDescriptor is false where the stream's bytes are not those of a descriptor. It does not change.
+	hasDescriptor() bool
 
 	// cancel asks the wait or call that turn names to come back. It comes back with its exact count.
 	cancel(d direction, turn uint32)

@@ -107,6 +107,7 @@ func (t *epoll) post(task *loop.Task)     { t.socket.Loop().Post(task) }
 func (t *epoll) fd() int                  { return t.socket.FD() }
 func (t *epoll) canCloseWrite() bool      { return true }
 func (t *epoll) canTryWrite() bool        { return true }
+func (t *epoll) hasDescriptor() bool      { return true }
 func (t *epoll) closeWrite() error        { return errnoOrNil(sys.ShutdownWrite(t.fd())) }
 func (t *epoll) closeRead() error         { return errnoOrNil(sys.ShutdownRead(t.fd())) }
 func (t *epoll) available() (int, error)  { return intOrErrno(sys.Buffered(t.fd())) }
@@ -180,33 +181,6 @@ func (t *epoll) mayPush(millisecond uint64) bool {
 
 func (t *epoll) readThrough(uint32, []byte) (int, error)    { return 0, errWouldBlock }
 func (t *epoll) writeThrough(uint32, [][]byte) (int, error) { return 0, errWouldBlock }
-
-// sendFile waits in poll(2), a slice at a time, so that a cancel is seen: the caller blocks anyway.
-func (t *epoll) sendFile(turn uint32, file *os.File, n int64) (sent int64, err error) {
-	raw, err := file.SyscallConn()
-	if err != nil {
-		return 0, err
-	}
-	for sent < n {
-		m, err := control(raw, func(in int) (int, syscall.Errno) {
-			return sys.Sendfile(t.fd(), in, nil, int(n-sent))
-		})
-		sent += int64(m)
-		switch {
-		case err == syscall.EAGAIN && t.wasCancelled(dirWrite, turn):
-			return sent, errInterrupted
-		case err == syscall.EAGAIN:
-			pollWritable(uintptr(t.fd()))
-		case sent == 0 && (err == syscall.EINVAL || err == syscall.ENOSYS || err == syscall.EOPNOTSUPP):
-			return 0, errWouldBlock // a file that cannot be mapped: copy it
-		case err != nil:
-			return sent, os.NewSyscallError("sendfile", err)
-		case m == 0:
-			return sent, nil
-		}
-	}
-	return sent, nil
-}
 
 func (t *epoll) wasCancelled(d direction, turn uint32) bool {
 	return t.cancelled[d].Load() == 1<<32|uint64(turn)

@@ -1,9 +1,7 @@
 package netstream
 
 import (
-	"io"
 	"net"
-	"os"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -203,22 +201,7 @@ func (t *portable) writeThrough(turn uint32, vectors [][]byte) (int, error) {
 	return t.blockingWrite(turn, vectors)
 }
 
-// sendFile uses net's own sendfile.
-func (t *portable) sendFile(turn uint32, file *os.File, n int64) (int64, error) {
-	tcp, ok := t.conn.(*net.TCPConn)
-	if !ok {
-		return 0, errWouldBlock
-	}
-	if t.foreign != nil { // a system without direct access to sockets
-		t.awaitPoke(dirWrite)
-	}
-	if !t.begin(dirWrite, turn, 0) {
-		return 0, errInterrupted
-	}
-	setNonblock(t.raw) // it may have been changed since, and sendfile has no flag
-	sent, err := tcp.ReadFrom(&io.LimitedReader{R: file, N: n})
-	return sent, t.end(dirWrite, err)
-}
+func (t *portable) hasDescriptor() bool { return t.raw != nil }
 
 func (t *portable) blockingRead(turn uint32, p []byte) (int, error) {
 	if t.foreign != nil {

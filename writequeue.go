@@ -47,6 +47,7 @@ type writeQueue struct {
 	finAsked bool // CloseWrite was called: no more writes, FIN behind the queue
 	finSent  bool
 	finBusy  bool // it is being sent: a Drain waits for that
+	slicing  bool // the owner is in sendSlice: it makes calls on the connection while it waits
 
 	joined *joined // what the transport is writing, if it ever took one slice; belongs to the owner
 

@@ -34,27 +34,3 @@ func Accept4(fd int) (int, unix.Sockaddr, syscall.Errno) {
 		}
 	}
 }
-
-// Sendfile moves up to count bytes from the file in to the socket out. With
-// offset nil it reads at in's own position and moves it; otherwise it reads at
-// *offset, which it advances. The scheduler is told: reading the file may wait
-// for a disk.
-//
-// There is no flag that keeps it from waiting for the socket: splice_to_socket
-// (fs/splice.c) looks at O_NONBLOCK, which is therefore set first. Somebody who
-// takes it away during the call makes that one call wait.
-func Sendfile(out, in int, offset *int64, count int) (int, syscall.Errno) {
-	if errno := SetNonblock(out); errno != 0 {
-		return 0, errno
-	}
-	for {
-		n, err := unix.Sendfile(out, in, offset, count)
-		switch errno := errnoOf(err); errno {
-		case 0:
-			return n, 0
-		case unix.EINTR:
-		default:
-			return 0, errno
-		}
-	}
-}
