@@ -9,8 +9,14 @@ import (
 // packed and made anew for whoever asks: two *net.TCPAddr and what they point to would be 160 bytes of every idle
 // connection, against 48 here.
 type addresses struct {
-	local, remote packedAddr                  // constant after construction
-	made          atomic.Pointer[[2]net.Addr] // local and remote, once somebody has asked, and of what cannot be packed
+	local, remote packedAddr           // constant after construction
+	made          atomic.Pointer[ends] // of both, once somebody has asked, and of what cannot be packed
+}
+
+// ends are the two ends in full.
+type ends struct {
+	local, remote net.Addr
+	network       string // theirs, asked for once: errors are made under locks, where no foreign code may run
 }
 
 // packedAddr is a *net.TCPAddr without zone.
@@ -22,7 +28,7 @@ type packedAddr struct {
 
 func (a *addresses) keep(local, remote net.Addr) {
 	if !a.local.pack(local) || !a.remote.pack(remote) {
-		a.made.Store(&[2]net.Addr{local, remote})
+		a.made.Store(&ends{local, remote, networkOf(local, remote)})
 	}
 }
 
@@ -41,11 +47,11 @@ func (p *packedAddr) addr() net.Addr {
 	return &net.TCPAddr{IP: append(net.IP(nil), p.ip[:p.size]...), Port: int(p.port)}
 }
 
-// pair returns the same two objects at every call.
-func (a *addresses) pair() *[2]net.Addr {
+// ends returns the same two objects at every call.
+func (a *addresses) ends() *ends {
 	p := a.made.Load()
 	if p == nil {
-		p = &[2]net.Addr{a.local.addr(), a.remote.addr()}
+		p = &ends{a.local.addr(), a.remote.addr(), "tcp"}
 		if !a.made.CompareAndSwap(nil, p) {
 			p = a.made.Load()
 		}
@@ -53,5 +59,16 @@ func (a *addresses) pair() *[2]net.Addr {
 	return p
 }
 
-func (a *addresses) localAddr() net.Addr  { return a.pair()[0] }
-func (a *addresses) remoteAddr() net.Addr { return a.pair()[1] }
+func (a *addresses) localAddr() net.Addr  { return a.ends().local }
+func (a *addresses) remoteAddr() net.Addr { return a.ends().remote }
+
+// networkOf returns the network of the first address that there is.
+func networkOf(local, remote net.Addr) string {
+	switch {
+	case local != nil:
+		return local.Network()
+	case remote != nil:
+		return remote.Network()
+	}
+	return ""
+}

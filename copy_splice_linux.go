@@ -78,7 +78,7 @@ func pipeEmptierOf(w any) pipeEmptier {
 func (s *NetworkStream) isSocket(networks ...string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.transport.hasDescriptor() && slices.Contains(networks, s.localAddr().Network())
+	return s.transport.hasDescriptor() && slices.Contains(networks, s.ends().network)
 }
 
 // moveSome is the shortcut. It pays where a buffer and more has gathered: in bulk a relay then takes as much of the

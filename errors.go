@@ -338,21 +338,20 @@ func peel(err error) error {
 // so does what is a *net.OpError already. "accept", "listen" and "set" concern the
 // local address, and package net shows that one alone.
 func opError(op string, local, remote net.Addr, err error) error {
+	return opErrorBetween(op, &ends{local, remote, networkOf(local, remote)}, err)
+}
+
+// opErrorBetween is opError without a call of the addresses' methods.
+func opErrorBetween(op string, at *ends, err error) error {
 	if err == nil || err == io.EOF {
 		return err
 	}
 	if _, ok := err.(*net.OpError); ok {
 		return err
 	}
-	e := &net.OpError{Op: op, Source: local, Addr: remote, Err: err}
-	switch {
-	case local != nil:
-		e.Net = local.Network()
-	case remote != nil:
-		e.Net = remote.Network()
-	}
-	if local != nil && (op == "accept" || op == "listen" || op == "set") {
-		e.Source, e.Addr = nil, local
+	e := &net.OpError{Op: op, Net: at.network, Source: at.local, Addr: at.remote, Err: err}
+	if at.local != nil && (op == "accept" || op == "listen" || op == "set") {
+		e.Source, e.Addr = nil, at.local
 	}
 	return e
 }

@@ -320,4 +320,4 @@ func TestForeignTLSFirstCalls(t *testing.T) {
 	})
 }
 
-var errFace = errors.New("I do not like your face")
+var errFace = errors.New("no face of a friend")

@@ -5,7 +5,6 @@ package netstream
 import (
 	"io"
 	"syscall"
-	"time"
 
 	"github.com/seed-9ac8cf60/netstream/internal/sys"
 )
@@ -183,8 +182,3 @@ func pendingErrno(fd int) (int, syscall.Errno) {
 	pending, errno := sys.SocketError(fd)
 	return int(pending), errno
 }
-
-// pollSlice bounds one wait for room on a descriptor that somebody uses directly: Close waits for it.
-const pollSlice = 20 * time.Millisecond
-
-func pollWritable(fd uintptr) { _ = sys.PollWritable(int(fd), pollSlice) }

@@ -2,6 +2,9 @@ package netstream
 
 import "time"
 
+// hungUpPause is how long a raw call on a connection that has hung up waits before it looks again.
+const hungUpPause = 20 * time.Millisecond
+
 // rawCall implements transport. It knows f by its answers only: f may have taken all there is, a part or nothing. So a
 // wait begins from the readiness of before f looked, and ends with the next event, as with net, and not because there
 // still is something that f did not want: that would spin.
@@ -17,7 +20,7 @@ func (t *epoll) rawCall(d direction, turn uint32, f func(fd uintptr) bool) error
 		}
 		armed := t.awaitRaw(d, turn, tick)
 		if now, _ := ready(); !armed && now == tick {
-			time.Sleep(pollSlice) // hung up: no event will tell of more
+			time.Sleep(hungUpPause) // no event will tell of more
 		}
 	}
 	return errInterrupted

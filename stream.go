@@ -204,7 +204,7 @@ func (s *NetworkStream) opError(op string, err error) error {
 	case *ObjectDisposedError:
 		err = &IOError{Err: e}
 	}
-	return opError(op, s.localAddr(), s.remoteAddr(), err)
+	return opErrorBetween(op, s.ends(), err)
 }
 
 // checkRange holds the arguments of Begin to the page: buffer, then offset, then size.
