@@ -10,6 +10,14 @@ var processStart = time.Now()
 // sinceStart is the monotonic clock, at half the price of time.Now.
 func sinceStart() time.Duration { return time.Since(processStart) }
 
+// inBubble reports whether the caller is in a testing/synctest bubble. Its clock begins in the year 2000, which is far
+// from the time since this process has started on either side.
+func inBubble() bool {
+	const long = 10 * 365 * 24 * time.Hour
+	d := sinceStart()
+	return d < 0 || d > long
+}
+
 // watch asks for op to be cut when ctx is done or timeout (if not 0) has passed. The returned function ends the
 // watch; it is nil when there is nothing to watch. A watch that fires late finds that the operation lives
 // another life, and does nothing.

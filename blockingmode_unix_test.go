@@ -4,6 +4,7 @@ package netstream_test
 
 import (
 	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -134,3 +135,6 @@ func collect(t *testing.T) {
 	go func() { runtime.GC(); close(done) }()
 	within(t, "a collection", done)
 }
+
+// sendPing writes what readPing wants.
+func sendPing(c net.Conn) error { _, err := c.Write([]byte("ping")); return err }

@@ -70,7 +70,7 @@ func (s *NetworkStream) wasCancelled(op *operation, ar AsyncResult) bool {
 	if !op.event().WaitOneTimeout(cancelPatience) {
 		s.mu.Lock()
 		if !op.completed() {
-			op.asked = false // nothing has changed
+			op.asked, op.cut = false, nil // nothing has changed
 			s.mu.Unlock()
 			return false
 		}

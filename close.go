@@ -188,7 +188,7 @@ func (s *NetworkStream) CloseWrite() error {
 	}
 	s.unlock()
 	if own {
-		s.resumeWrite(attempt{}) // nothing is ahead: the FIN goes out now
+		s.nextWrite(attempt{}, turnBytes) // nothing is ahead: the FIN goes out now, and what comes meanwhile by the loop
 	}
 	return nil
 }
@@ -197,11 +197,10 @@ func (s *NetworkStream) CloseWrite() error {
 // hard one.
 func (s *NetworkStream) writeEnded(err error) {
 	if err != nil && err != errInterrupted {
-		e := classify(callWrite, err)
-		s.noteFinSent(e)
+		err = classify("shutdown", err)
+		s.noteFinSent(err)
 		s.mu.Lock()
-		s.noteDeadLocked(e)
-		s.noteFailureLocked(&IOError{Err: e})
+		s.noteDeadLocked(err)
 		s.mu.Unlock()
 	}
 	s.resumeWrite(attempt{})
@@ -211,6 +210,7 @@ func (s *NetworkStream) writeEnded(err error) {
 // read or write.
 func (s *NetworkStream) noteFinSent(err error) {
 	if err != nil {
+		err = classify("shutdown", err)
 		s.mu.Lock()
 		s.endLocked().finErr = err
 		s.mu.Unlock()

@@ -77,6 +77,7 @@ func TestContractCompletedAtOnce(t *testing.T) {
 					rowOK(t, s.CloseWrite())
 					fallthrough
 				default:
+					time.Sleep(2 * time.Millisecond) // in its own millisecond a push has credit, so the caller sends it
 					ar, err = s.BeginWrite([]byte("out"), 0, 3, callback, nil)
 				}
 				rowOK(t, err)

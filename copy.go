@@ -152,6 +152,7 @@ func (s *NetworkStream) sendSlice(size int64, call string, move mover) (n int64,
 func moveAll(t transport, turn uint32, size int64, call string, move mover) (sent int64, err error) {
 	for m := 1; err == nil && m > 0 && sent < size; sent += int64(m) {
 		var errno syscall.Errno
+		m = 0 // the call may end without having called
 		err = t.rawCall(dirWrite, turn, func(fd uintptr) bool {
 			m, errno = move(int(fd), size-sent)
 			return errno != syscall.EAGAIN

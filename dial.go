@@ -44,8 +44,11 @@ func dial(ctx context.Context, network, address string, c *Config, onLoop bool) 
 		return nil, wrapOpError("dial", err)
 	}
 	s, err := newStream(conn, c, onLoop)
-	if errors.Is(err, errNotConnected) {
+	switch {
+	case errors.Is(err, errNotConnected):
 		err = lostError(conn)
+	case errors.Is(err, ErrGroupFull): // somebody else took the place meanwhile
+		err = dialError(network, nil, &IOError{Err: ErrGroupFull})
 	}
 	if err != nil {
 		conn.Close()

@@ -270,10 +270,10 @@ func classify(call string, err error) error {
 	if err == nil || err == io.EOF {
 		return err
 	}
-	if se := (*SocketError)(nil); errors.As(err, &se) {
-		return err
-	}
 	cause := peel(err)
+	if se := (*SocketError)(nil); errors.As(cause, &se) {
+		return cause
+	}
 	if errno, ok := cause.(syscall.Errno); ok {
 		return errnoError(call, errno)
 	}
@@ -321,6 +321,11 @@ func peel(err error) error {
 		case *os.SyscallError:
 			if _, system := e.Err.(syscall.Errno); !system {
 				inner = e.Err
+			}
+		case *IOError, *SocketError, *ObjectDisposedError:
+		default: // crypto/tls wraps what it keeps, and adds no word
+			if below := errors.Unwrap(err); below != nil && below.Error() == err.Error() {
+				inner = below
 			}
 		}
 		if inner == nil || inner == err {

@@ -23,6 +23,9 @@ func (s *NetworkStream) QueuedWrites() int { return s.countOps(&s.write.queued) 
 // RoomWaiters returns how many calls wait for room.
 func (s *NetworkStream) RoomWaiters() int { return s.countOps(&s.write.room) }
 
+// Drains returns how many calls of Drain wait.
+func (s *NetworkStream) Drains() int { return s.countOps(&s.write.drains) }
+
 func (s *NetworkStream) countOps(l *opList) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -97,7 +97,7 @@ func (t *faulty) takeLocked(vectors [][]byte) int {
 	return n
 }
 
-func (t *faulty) mayPush(uint64) bool {
+func (t *faulty) mayPush() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return !t.hitLocked(t.chance.block)

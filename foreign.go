@@ -203,6 +203,10 @@ func (t *portable) startCloseWrite(turn uint32) bool {
 				}
 				t.stream.writeEnded(t.end(dirWrite, err))
 			}()
+			if h := t.foreign.handshake; h != nil && h.err != nil { // crypto/tls says only that it is not over
+				err = h.err
+				return
+			}
 			err = t.closeWrite()
 			return
 		}
@@ -350,9 +354,9 @@ func (t *portable) closeForeign(how ending) {
 	go func() {
 		defer t.stream.transportClosed()
 		late := time.After(foreignPatience)
+		t.awaitPoke(dirRead) // one that is late would take the deadline away that crypto/tls sets for its alert
+		t.awaitPoke(dirWrite)
 		if how == endKeep {
-			t.awaitPoke(dirRead)
-			t.awaitPoke(dirWrite)
 			return
 		}
 		t.endForeign(how == endReset)

@@ -53,7 +53,7 @@ func (j *joined) fill(head *operation, how joining) (batch [][]byte, operations 
 		limit = recordBytes
 	}
 	for op := head; op != nil && !op.doomed && operations < maxVectors; op = op.next {
-		if op != head && (how != joinAll || int64(len(j.vector[0]))+op.size > int64(limit)) {
+		if op != head && (how != joinAll || op.blocking || int64(len(j.vector[0]))+op.size > int64(limit)) {
 			break
 		}
 		operations++

@@ -18,6 +18,7 @@ type handshake struct {
 	start sync.Once
 	begun atomic.Bool
 	over  atomic.Bool
+	err   error         // how it failed; constant once over is set
 	done  chan struct{} // closed after over was set
 }
 
@@ -73,7 +74,7 @@ func (t *portable) shakeHands(h *handshake) {
 		h.over.Store(true)
 		close(h.done)
 	}()
-	_ = h.conn.HandshakeContext(h.ctx)
+	h.err = h.conn.HandshakeContext(h.ctx)
 	returned = true
 }
 

@@ -26,18 +26,27 @@ type lingerer interface {
 
 // closeTCP closes orderly: FIN, and the descriptor as soon as nothing can be lost by it. A plain close with one
 // byte of input unread, or with input that comes before the peer has read everything, makes the kernel
-// send a reset, which destroys data that it had accepted and reported as written (RFC 1122, 4.2.2.13).
+// send a reset, which destroys data that it had accepted and reported as written (RFC 1122, 4.2.2.13). A connection that
+// a reset has ended has nothing to lose any more, although what it had sent stays unacknowledged.
+//
+// In a testing/synctest bubble the kernel lingers: the bubble's clock stands still while a goroutine reads a socket, and
+// ends the program when one sleeps after the test has returned.
 func closeTCP(c *net.TCPConn, raw syscall.RawConn) {
 	unread, err1 := rawBuffered(raw)
 	unsent, err2 := rawUnacked(raw)
 	_ = c.CloseWrite() // a dead connection has nothing to shut down
-	if unread == 0 && unsent == 0 && (err1 == nil || errors.Is(err1, errors.ErrUnsupported)) && err2 == nil {
+	if unread == 0 && unsent == 0 && (err1 == nil || errors.Is(err1, errors.ErrUnsupported)) && err2 == nil || rawSawReset(raw) {
 		c.Close()
+		return
+	}
+	if inBubble() {
+		_ = c.SetLinger(int(lingerTime / time.Second))
+		go c.Close()
 		return
 	}
 	startLinger(c, func() bool {
 		n, err := rawUnacked(raw)
-		return n == 0 || err != nil
+		return n == 0 || err != nil || rawSawReset(raw)
 	})
 }
 

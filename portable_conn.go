@@ -14,11 +14,11 @@ func (t *portable) available() (int, error) {
 	case interface{ buffered() int }:
 		return c.buffered(), nil
 	}
-	if t.raw != nil {
-		return rawBuffered(t.raw)
-	}
 	if t.foreign != nil && t.looked() {
 		return 1, nil
+	}
+	if t.raw != nil {
+		return rawBuffered(t.raw)
 	}
 	return 0, nil
 }
@@ -59,6 +59,9 @@ func (t *portable) rawCall(d direction, turn uint32, f func(fd uintptr) bool) (e
 		return err
 	}
 	if t.foreign != nil {
+		if d == dirRead && t.looked() { // f would miss that byte
+			return errors.ErrUnsupported
+		}
 		t.awaitPoke(d)
 	}
 	if !t.begin(d, turn, 0) {

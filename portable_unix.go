@@ -103,7 +103,8 @@ func (d *descriptor) wrote(err error) (int, error) {
 }
 
 // setNonblock puts the socket in non-blocking mode: what net does with it relies on that. Receives and sends here do
-// not, because anybody who shares the open file may change the mode later.
+// not, because anybody who shares the open file may change the mode later. (On macOS sends do: one that waits then holds
+// up a thread and its caller, as with net.)
 func setNonblock(raw syscall.RawConn) {
 	_, _ = control(raw, func(fd int) (int, syscall.Errno) { return 0, sys.SetNonblock(fd) })
 }

@@ -244,8 +244,6 @@ func resetPeer(t testing.TB, peer net.Conn) {
 	peer.Close()
 }
 
-func sendPing(c net.Conn) error { _, err := c.Write([]byte("ping")); return err }
-
 func readPing(read func([]byte) (int, error)) error {
 	_, err := read(make([]byte, 4))
 	return err

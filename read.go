@@ -136,6 +136,7 @@ func (s *NetworkStream) readAlone(p []byte) (int, error) {
 	if err == io.EOF && s.mustHoldEOF() {
 		err = errInterrupted
 	}
+	err = outcome(callRead, err)
 	s.mu.Lock()
 	r.endTurnLocked()
 	if n == 0 && (err == errInterrupted || err == errWouldBlock) {

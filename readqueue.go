@@ -49,6 +49,7 @@ func (s *NetworkStream) serveReads(last attempt, own *operation, budget int) (fi
 func (s *NetworkStream) nextRead(last attempt, own *operation, budget int) (op *operation, t transport, ended bool) {
 	r := &s.read
 	held := last.made && last.err == io.EOF && s.mustHoldEOF()
+	last.err = outcome(callRead, last.err)
 	s.mu.Lock()
 	if r.waiting {
 		r.endTurnLocked()

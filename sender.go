@@ -32,5 +32,10 @@ func (s *NetworkStream) callerSendsLocked(answers bool) bool {
 	if s.config.Send == SendDeferred {
 		return false
 	}
-	return answers || s.transport.mayPush(uint64(sinceStart()/time.Millisecond))
+	return answers || s.transport.mayPush()
+}
+
+// takePush reports whether one more push may be sent in this millisecond, and counts it.
+func takePush(c *loop.Credit) bool {
+	return c.Take(uint64(sinceStart()/time.Millisecond), pushesAtOnce)
 }

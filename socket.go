@@ -51,7 +51,9 @@ func (k *Socket) Shutdown(how ShutdownHow) error {
 			err = k.stream.shutdownSend(t)
 		}
 		if how != ShutdownSend && !k.stream.isClosed() {
-			err = errors.Join(err, k.stream.shutdownReceive(t))
+			if rerr := k.stream.shutdownReceive(t); err == nil {
+				err = rerr
+			}
 		}
 		return err
 	})
@@ -86,7 +88,7 @@ func (s *NetworkStream) shutdownSend(t transport) error {
 	case w.torn != nil:
 		s.closeSocketLocked(w.torn)
 		return w.torn
-	case ctx.Err() != nil && (w.firstSeq != noSeq || w.finBusy):
+	case ctx.Err() != nil && (w.firstSeq != noSeq || w.finBusy || s.finAheadLocked()):
 		return deadlineError()
 	case s.end != nil:
 		return s.end.finErr

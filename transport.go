@@ -2,6 +2,7 @@ package netstream
 
 import (
 	"errors"
+	"io"
 
 	"github.com/seed-9ac8cf60/netstream/internal/loop"
 )
@@ -20,6 +21,15 @@ var errWouldBlock error = errors.New("netstream: would block")
 // errInterrupted completes a wait or a blocking call that was cancelled. The stream knows why it asked; if it
 // did not ask, it just goes on from the exact byte.
 var errInterrupted error = errors.New("netstream: interrupted")
+
+// outcome puts the error of a transport's answer into the contract's terms. It asks foreign errors what they are, so it
+// is called without mu.
+func outcome(call string, err error) error {
+	if err == nil || err == io.EOF || err == errInterrupted || err == errWouldBlock {
+		return err
+	}
+	return classify(call, err)
+}
 
 // ending says how a connection is given up.
 type ending uint8
@@ -45,9 +55,8 @@ type transport interface {
 	tryRead(p []byte) (int, error)
 	// tryWrite sends a prefix of the vectors. An empty vector alone is a zero-length send, which can fail.
 	tryWrite(vectors [][]byte) (int, error)
-	// mayPush reports whether Begin's caller may send a write that answers nothing, begun in that millisecond. stream.mu
-	// is held.
-	mayPush(millisecond uint64) bool
+	// mayPush reports whether Begin's caller may send a write that answers nothing. stream.mu is held.
+	mayPush() bool
 	// canTryWrite is false where tryWrite never does anything. It does not change.
 	canTryWrite() bool
 	startRead(turn uint32, p []byte) bool

@@ -7,7 +7,6 @@ import (
 	"runtime"
 	"sync/atomic"
 	"syscall"
-	"time"
 
 	"github.com/seed-9ac8cf60/netstream/internal/loop"
 	"github.com/seed-9ac8cf60/netstream/internal/sys"
@@ -61,14 +60,6 @@ func newEpoll(s *NetworkStream, fd int, tcp bool, why reason) (*epoll, error) {
 // woke an End or ran a callback would end the program (a channel of a bubble that is used from outside), and one that
 // a stream of a bubble started would be in that bubble.
 var errBubble = errors.New("goroutines of a testing/synctest bubble cannot use a loop")
-
-// inBubble reports whether the caller is in a testing/synctest bubble. Its clock begins in the year 2000, which is far
-// from the time since this process has started on either side.
-func inBubble() bool {
-	const long = 10 * 365 * 24 * time.Hour
-	d := sinceStart()
-	return d < 0 || d > long
-}
 
 // adoptEpoll makes a transport on a loop over a duplicate of a TCP or Unix connection's descriptor. The caller closes
 // the original, except with LeaveOpen.
@@ -175,9 +166,7 @@ func (t *epoll) startWrite(turn uint32, _ [][]byte) bool {
 	return !t.wasCancelled(dirWrite, turn) || !t.socket.CancelWrite()
 }
 
-func (t *epoll) mayPush(millisecond uint64) bool {
-	return t.socket.Loop().Sends.Take(millisecond, pushesAtOnce)
-}
+func (t *epoll) mayPush() bool { return takePush(&t.socket.Loop().Sends) }
 
 func (t *epoll) readThrough(uint32, []byte) (int, error)    { return 0, errWouldBlock }
 func (t *epoll) writeThrough(uint32, [][]byte) (int, error) { return 0, errWouldBlock }
@@ -260,7 +249,7 @@ func (t *epoll) closeOrderly() {
 	unread, _ := sys.Buffered(fd)
 	unsent, _ := sys.Unacked(fd)
 	_ = sys.ShutdownWrite(fd)
-	if unread == 0 && unsent == 0 {
+	if unread == 0 && unsent == 0 || t.sawReset() {
 		sys.Close(fd)
 		return
 	}
@@ -268,6 +257,6 @@ func (t *epoll) closeOrderly() {
 	f := os.NewFile(uintptr(fd), "socket")
 	startLinger(f, func() bool {
 		n, errno := sys.Unacked(fd)
-		return n == 0 || errno != 0
+		return n == 0 || errno != 0 || t.sawReset()
 	})
 }

@@ -108,12 +108,7 @@ func (t *portable) engine() (Engine, string) {
 	return EnginePortable, "the connection is not a TCP or Unix socket of a system with a native engine"
 }
 
-func (t *portable) keeps() int {
-	if t.direct == nil {
-		return 1
-	}
-	return keptVectors
-}
+func (t *portable) keeps() int { return keptVectors }
 
 func (t *portable) joins() joining {
 	if t.foreign == nil {
@@ -134,9 +129,7 @@ func (t *portable) tryRead(p []byte) (int, error) {
 func (t *portable) canTryWrite() bool { return t.direct != nil }
 
 // mayPush is always true where no loop could do it instead.
-func (t *portable) mayPush(millisecond uint64) bool {
-	return !t.stream.canMove || unmoved.Take(millisecond, pushesAtOnce)
-}
+func (t *portable) mayPush() bool { return !t.stream.canMove || takePush(&unmoved) }
 
 func (t *portable) tryWrite(vectors [][]byte) (int, error) {
 	if t.direct == nil {
@@ -216,7 +209,7 @@ func (t *portable) blockingRead(turn uint32, p []byte) (int, error) {
 
 func (t *portable) blockingWrite(turn uint32, vectors [][]byte) (int, error) {
 	if t.foreign != nil {
-		return t.writeForeign(turn, vectors[0]) // it keeps one vector only
+		return t.writeForeign(turn, vectors[0]) // it is given what one Write takes, see joins
 	}
 	if !t.begin(dirWrite, turn, 0) {
 		return 0, errInterrupted

@@ -2,9 +2,9 @@ package netstream
 
 import "github.com/seed-9ac8cf60/netstream/internal/loop"
 
-// A turn is a bounded piece of work on one direction: the stream's loop then serves others before it comes back. Begin
-// and the blocking calls make the attempt that is theirs and leave what others have queued to the next turn, so that
-// nobody pays for other people's operations on his own stack (promise 1).
+// A turn is a bounded piece of work on one direction: the stream's loop then serves others before it comes back. A Begin
+// makes the attempt that is its own and leaves what others have queued to the next turn (promise 1); so does a blocking
+// read. A call that waits for a write may help to send for one turn, since it has nothing better to do.
 
 // turnBytes is how much one turn moves.
 const turnBytes = 2 << 20

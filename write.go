@@ -248,7 +248,7 @@ func (s *NetworkStream) writeBlocking(ctx context.Context, p []byte, buffers [][
 	turn, t := w.turn, s.transport
 	s.unlock()
 	stop := s.watch(ctx, op, timeout)
-	n, err := writeThrough(t, turn, op)
+	n, err := s.writeThrough(t, turn, op)
 	s.resumeWrite(attempt{n > 0 || err != errInterrupted && err != errWouldBlock, n, err})
 	done, err := op.waited(stop)
 	return done, s.opError("write", err)

@@ -46,9 +46,15 @@ func (op *operation) lend(buffers [][]byte) (size int64) {
 }
 
 // writeThrough is the owner's blocking call for op, which alone is in flight.
-func writeThrough(t transport, turn uint32, op *operation) (int, error) {
+func (s *NetworkStream) writeThrough(t transport, turn uint32, op *operation) (int, error) {
 	if !op.vectored {
 		return t.writeThrough(turn, op.buffer[:])
+	}
+	if t.keeps() == 0 { // it would have the loop send anyway
+		return 0, errWouldBlock
+	}
+	if batch, _ := s.write.join(t.joins()); batch != nil { // nextWrite gives it back
+		return t.writeThrough(turn, batch)
 	}
 	v := takeVectors()
 	defer v.giveBack()

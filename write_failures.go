@@ -16,7 +16,7 @@ func (s *NetworkStream) noteFailureLocked(failure error) {
 	if f.first == nil {
 		f.first = failure
 	}
-	if e, ok := failure.(*IOError); ok && (e.Err == errCanceled || e.Err == ErrDropped) {
+	if takenBack(failure, errCanceled) || takenBack(failure, ErrDropped) {
 		return
 	}
 	f.count++
@@ -25,11 +25,20 @@ func (s *NetworkStream) noteFailureLocked(failure error) {
 	}
 }
 
+// takenBack reports whether a write failed because it was taken back, for that reason. It asks no foreign error.
+func takenBack(failure, why error) bool {
+	e, ok := failure.(*IOError)
+	return ok && e.Err == why
+}
+
 func (s *NetworkStream) firstFailureLocked() error {
-	if s.counters.failures == nil {
-		return nil
+	switch {
+	case s.counters.failures != nil:
+		return s.counters.failures.first
+	case s.end != nil && s.end.finErr != nil:
+		return &IOError{Err: s.end.finErr}
 	}
-	return s.counters.failures.first
+	return nil
 }
 
 // WriteErr returns how the first of the begun writes failed that did fail, as its EndWrite does; nil as long as all went

@@ -299,10 +299,16 @@ func (s *NetworkStream) Drain(ctx context.Context) error {
 	return s.waitBlocking(ctx, op, 0)
 }
 
+// finAheadLocked reports whether the end behind the last write is still to be sent.
+func (s *NetworkStream) finAheadLocked() bool {
+	w := &s.write
+	return w.finAsked && !w.finSent && w.torn == nil && s.disposedLocked() == nil
+}
+
 // serveDrainsLocked completes the Drain calls that wait for nothing any more.
 func (s *NetworkStream) serveDrainsLocked() {
 	w := &s.write
-	if w.drains.empty() || w.finBusy {
+	if w.drains.empty() || w.finBusy || s.finAheadLocked() {
 		return
 	}
 	first := w.firstSeq

@@ -1,8 +1,6 @@
 package netstream
 
 import (
-	"context"
-	"errors"
 	"math"
 	"sync/atomic"
 	"time"
@@ -105,6 +103,7 @@ func (s *NetworkStream) flush() {
 // what is in flight with, or nil after giving the direction up.
 func (s *NetworkStream) nextWrite(last attempt, sent int) transport {
 	s.write.joined.giveBack()
+	last.err = outcome(callWrite, last.err)
 	var finished, bare opList
 	if last.made {
 		finished, bare = s.takeFinished(last)
@@ -145,7 +144,7 @@ func (s *NetworkStream) nextWriteLocked(last attempt, finished *opList, sent int
 	for s.failHeadsLocked(); w.inflight.empty() && (!w.queued.empty() || s.letInLocked()); s.failHeadsLocked() {
 		w.claimLocked(s.claimMax())
 	}
-	fin = w.inflight.empty() && w.finAsked && !w.finSent && w.roomWrites == 0 && w.torn == nil && s.disposedLocked() == nil
+	fin = w.inflight.empty() && w.roomWrites == 0 && s.finAheadLocked()
 	w.finBusy = fin
 	s.noteInflightLocked()
 	switch {
@@ -349,7 +348,7 @@ func (s *NetworkStream) failWriteLocked(op *operation, failure error) {
 	if !op.blocking {
 		s.noteFailureLocked(failure)
 	}
-	if s.closed || s.closing && !errors.Is(failure, context.Canceled) { // what was cancelled is not lost
+	if s.closed || s.closing && !takenBack(failure, errCanceled) { // what was cancelled is not lost
 		s.endLocked().lost += op.size - op.done
 	}
 	s.finishLocked(&s.write.opQueue, op, failure)

@@ -225,13 +225,14 @@ func TestFlags(t *testing.T) {
 	if len(o.contenders) != 2 || o.contenders[0].name != reference {
 		t.Errorf("contenders %v", o.contenders)
 	}
-	for _, args := range []string{"-rounds 0", "-rounds 101", "-measure 2m", "-measure 0s", "-procs 0", "-only W", "-only W11", "-only ,",
+	for _, args := range []string{"-rounds 0", "-rounds 101", "-measure 2m", "-measure 0s", "-procs 0", "-only W", "-only W12", "-only ,",
 		"-contenders x", "-patience 2h", "-nonsense", "extra"} {
 		if _, err := parse(strings.Fields(args), io.Discard); err == nil {
 			t.Errorf("no error for %s", args)
 		}
 	}
-	for name, want := range map[string]string{"W1": "W1", "W5": "W5a, W5b", "w7B": "W7b", "W10": "W10-none, W10"} {
+	for name, want := range map[string]string{"W1": "W1", "W5": "W5a, W5b", "w7B": "W7b", "W10": "W10-none, W10",
+		"W11": "W11-100x1, W11-100x10, W11-400x40, W11-1000x10"} {
 		ws, err := selectWorkloads(name)
 		if err != nil || ids(ws) != want {
 			t.Errorf("%s: %s, %v; want %s", name, ids(ws), err, want)
