@@ -94,7 +94,9 @@ type Config struct {
 	Access Access
 
 	// LeaveOpen makes Close give the connection back to the caller, open (.NET's ownsSocket: false). Only
-	// [New] takes it. A connection whose last write was cut is reset all the same. Zero: Close closes it.
+	// [New] takes it. A connection whose last write was cut is reset all the same. Where a zero-byte read has to take
+	// a byte to know that there is one (a connection without a descriptor, a socket on a system that is not unix), it
+	// is refused, because that byte could not be given back. Zero: Close closes it.
 	LeaveOpen bool
 
 	// MaxPendingBytes bounds the bytes of begun writes whose callback has not started (or which have not
@@ -117,8 +119,8 @@ type Config struct {
 
 	// GatherWrites lets begun writes that wait for a connection of an unknown type share one Write of up to 16 KiB. It is
 	// for byte streams: where a Write is a message (WebSocket, DTLS) messages would run together. Without it every write
-	// is one Write of its own; only the pieces of one BeginWritev of up to 64 KiB are joined to one. TCP, Unix and TLS
-	// (*tls.Conn) connections gather always. Zero: they do not share.
+	// is one Write of its own; only the pieces of one BeginWritev or WriteBuffers of up to 64 KiB are joined to one.
+	// TCP, Unix and TLS (*tls.Conn) connections gather always. Zero: they do not share.
 	GatherWrites bool
 
 	// Group is the group the stream joins. Nil: none.

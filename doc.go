@@ -73,13 +73,14 @@
 // blocking calls, and moves to the loop at the first asynchronous operation that has to wait or is left to the loop.
 //
 // Over a *tls.Conn the first call makes the handshake, beside the calls that wait for it, so that a deadline, a context
-// or Cancel ends those and not the connection; short writes share records. A foreign connection that breaks the rules of
+// or the Cancel of a read ends those and not the connection; short begun writes share records. A foreign connection that breaks the rules of
 // net.Conn is ended with [CodeConnectionAborted].
 //
 // # Goroutines
 //
 // None stay. A loop has one goroutine and one descriptor while streams are on it, and both end 0.1 to 0.2 s after
-// the last one has gone; the next stream starts them again. A connection that lingers has a goroutine for up to 2 s.
+// the last one has gone; the next stream starts them again. A connection that lingers has a goroutine for up to 2 s, one
+// of TLS whose peer does not read for up to 5 s.
 //
 // # In tests
 //

@@ -12,7 +12,8 @@ import (
 // When nothing is ahead, the caller's goroutine makes the first attempt and takes at most 64 KiB, whatever the size; if
 // that brings something, CompletedSynchronously is true.
 //
-// A size of 0 completes when data, the end or an error is there, and takes nothing.
+// A size of 0 completes when data, the end or an error is there, and takes nothing. With [Config].LeaveOpen that is not
+// possible on every connection.
 //
 // Errors and callbacks are those of [NetworkStream.BeginWrite], with reading for writing; no limit holds for
 // reads.

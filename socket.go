@@ -40,7 +40,8 @@ func (k *Socket) Close() error {
 // The end that ShutdownSend sends must not make half a message look whole (promise 16). When it cuts a write in the
 // middle, or one was cut before, the connection is reset instead and closed as by Close, and the error is an [*IOError]
 // with Torn set. (.NET sends the end behind the half message.) It waits for the system call in progress; on a foreign
-// connection whose Write does not obey deadlines it gives up after a second, with a timeout.
+// connection whose Write does not obey deadlines, or whose TLS handshake nobody answers, it gives up after a second, with a
+// timeout.
 func (k *Socket) Shutdown(how ShutdownHow) error {
 	if how < ShutdownReceive || how > ShutdownBoth {
 		return &ArgumentOutOfRangeError{ParamName: "how", ActualValue: how}
