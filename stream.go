@@ -35,8 +35,8 @@ type NetworkStream struct {
 	socket Socket
 	owner  owner // its address names this stream in operations
 
-	// mu guards everything below, but for what says otherwise. It is a leaf lock: nothing else is locked, no
-	// system call is made and no user code runs while it is held.
+	// mu guards everything below that does not say otherwise. Only a Group's mu is locked while it is held; no system
+	// call is made and no foreign code runs.
 	mu        sync.Mutex
 	todo      todo      // what is left to do when mu is given up, see gate.go
 	canMove   bool      // EngineAuto: still portable, may move to the loop
