@@ -136,7 +136,6 @@ func (s *NetworkStream) sendSlice(size int64, call string, move mover) (n int64,
 	stop := s.watch(context.Background(), op, timeout)
 	n, err = moveAll(t, turn, size, call, move)
 	s.mu.Lock()
-	w.slicing = false
 	stopped := op.asked || w.cutAll != nil
 	s.mu.Unlock()
 	if err == nil || err == errInterrupted && !stopped {

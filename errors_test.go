@@ -223,7 +223,11 @@ func TestClassify(t *testing.T) {
 }
 
 func TestClassifyLeavesAlone(t *testing.T) {
-	for _, err := range []error{nil, io.EOF, deadlineError(), ErrQueueFull, opError("read", nil, nil, &IOError{Err: disposedError("Socket", nil)})} {
+	inner := &IOError{Err: disposedError("Socket", nil)} // of a stream below: who failed where is said once
+	if got := classify(callRead, opError("read", nil, nil, inner)); got != inner {
+		t.Errorf("classify of a stream's error: %#v", got)
+	}
+	for _, err := range []error{nil, io.EOF, deadlineError(), ErrQueueFull, inner} {
 		if got := classify(callRead, err); got != err {
 			t.Errorf("classify(%v) = %v", err, got)
 		}

@@ -130,6 +130,7 @@ func (s *NetworkStream) nextWriteLocked(last attempt, finished *opList, sent int
 	if w.waiting {
 		w.endTurnLocked()
 		w.finBusy = false
+		w.slicing = false // in one step with the failure that it may bring, see mustHoldEOF
 	}
 	if last.made {
 		s.wroteLocked(last, finished)
