@@ -51,6 +51,7 @@ func TestBlockingModeChild(t *testing.T) {
 	c := connCase{"child", task.Engine, task.Network}
 	conn, peer := c.netPair(t)
 	defer peer.Close()
+	must(t, peer.(interface{ SetReadBuffer(int) error }).SetReadBuffer(256<<10)) // it may grow to 32 MiB, and take everything
 	shared, err := conn.(interface{ File() (*os.File, error) }).File()
 	must(t, err)
 	defer shared.Close()
