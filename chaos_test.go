@@ -284,10 +284,10 @@ func (r *chaos) judge(p *pump, from, to *talker) {
 	if p.taken > sent.BytesOut {
 		r.fail("%d bytes came out of a stream that says %d", p.taken, sent.BytesOut)
 	}
-	if p.eof && p.taken != sent.BytesOut {
+	if p.endedWell() && p.taken != sent.BytesOut {
 		r.fail("a clean end after %d of %d bytes", p.taken, sent.BytesOut)
 	}
-	if p.eof && from.torn {
+	if p.endedWell() && from.torn {
 		r.fail("a clean end behind a torn write")
 	}
 	if to == nil {

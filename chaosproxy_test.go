@@ -150,7 +150,8 @@ type pump struct {
 	rng      *rand.Rand
 
 	taken, passed int64 // bytes read and written
-	eof           bool  // the sender ended its direction in good order
+	eof           bool  // the read of the sender's direction has said that it ended in good order
+	refused       bool  // a write failed: if the receiver had sent a reset, this call was told of it
 	cutHere       bool  // the proxy ended this direction, so the receiver may see the end anywhere
 	trickle       int64 // bytes that are still to pass slowly
 	happened      []faultKind
@@ -179,6 +180,7 @@ func (p *pump) run() {
 		p.passed += int64(w)
 		switch {
 		case werr != nil: // the receiver is gone: what is left is nobody's
+			p.refused = true
 			p.link.drop(true)
 			return
 		case err == io.EOF:
@@ -190,6 +192,17 @@ func (p *pump) run() {
 			return
 		}
 	}
+}
+
+// endedWell reports whether the sender ended its direction in good order. The kernel tells a reset once for each socket:
+// when the other direction's write was told, the read says a clean end. It is for when both pumps are over.
+func (p *pump) endedWell() bool {
+	for i := range p.link.pumps {
+		if other := &p.link.pumps[i]; other != p && other.refused {
+			return false
+		}
+	}
+	return p.eof
 }
 
 // suffer has the next fault happen; false: the direction is over.

@@ -140,6 +140,7 @@ func (s *NetworkStream) nextWriteLocked(last attempt, finished *opList, sent int
 	}
 	if s.moving {
 		s.parkLocked(&w.opQueue)
+		s.noteInflightLocked() // the next look is a turn away, and the stream may be done by then
 		return nil, false
 	}
 	for s.failHeadsLocked(); w.inflight.empty() && (!w.queued.empty() || s.letInLocked()); s.failHeadsLocked() {
