@@ -22,11 +22,17 @@ import (
 
 const modulePath = "github.com/seed-9ac8cf60/netstream"
 
+// The packages of tests, and the one that they and the tests of the root package share.
+const (
+	testsDir = "internal/tests/"
+	kitDir   = testsDir + "kit"
+)
+
 // sourceFile is one Go file of this module, whatever system it is for.
 type sourceFile struct {
 	name string // slash-separated, from the root
 	dir  string // "." for the root package
-	test bool
+	test bool   // a _test.go file, or what such files of several packages share
 	text []byte
 	ast  *ast.File
 	fset *token.FileSet
@@ -76,8 +82,9 @@ func sourceFiles(t *testing.T) []*sourceFile {
 		if err != nil {
 			return err
 		}
-		f := &sourceFile{name: filepath.ToSlash(name), test: strings.HasSuffix(name, "_test.go"), text: text, fset: token.NewFileSet()}
+		f := &sourceFile{name: filepath.ToSlash(name), text: text, fset: token.NewFileSet()}
 		f.dir = path.Dir(f.name)
+		f.test = strings.HasSuffix(name, "_test.go") || strings.HasPrefix(f.dir, testsDir)
 		if f.ast, err = parser.ParseFile(f.fset, f.name, text, parser.ParseComments|parser.SkipObjectResolution); err != nil {
 			return err
 		}
@@ -107,8 +114,10 @@ func TestRawSystemCallsAreInInternalSysOnly(t *testing.T) {
 		if f.dir == "internal/sys" || f.test {
 			continue
 		}
-		if slices.Contains(f.imports(), "golang.org/x/sys/unix") {
-			t.Errorf("%s imports golang.org/x/sys/unix", f.name)
+		for _, name := range []string{"golang.org/x/sys/unix", "golang.org/x/sys/windows"} {
+			if slices.Contains(f.imports(), name) {
+				t.Errorf("%s imports %s", f.name, name)
+			}
 		}
 		ast.Inspect(f.ast, func(n ast.Node) bool {
 			if sel, ok := n.(*ast.SelectorExpr); ok {
@@ -126,17 +135,23 @@ func isIdent(e ast.Expr, names ...string) bool {
 	return ok && slices.Contains(names, id.Name)
 }
 
-// floors says which packages of this module each directory may import: those below it.
+// floors says which packages of this module each directory may import: those below it. The tests of a directory may import
+// the directory itself and, like the packages of tests, which stand on the root package, the kit.
 var floors = map[string][]string{
-	"internal/sys":  {},
-	"internal/loop": {"internal/sys"},
-	".":             {"internal/sys", "internal/loop"},
-	"cmd/netstream": {"."},
+	"internal/sys":    {},
+	"internal/loop":   {"internal/sys"},
+	"internal/engine": {"internal/loop", "internal/sys"},
+	".":               {"internal/engine"},
+	"cmd/netstream":   {"."},
+	"examples/hub":    {"."},
 }
 
 func TestImportsPointDown(t *testing.T) {
 	for _, f := range sourceFiles(t) {
 		allowed, known := floors[f.dir]
+		if strings.HasPrefix(f.dir, testsDir) {
+			allowed, known = []string{"."}, true
+		}
 		if !known {
 			t.Errorf("%s: the directory has no floor; say in arch_test.go what it may import", f.name)
 			continue
@@ -149,11 +164,70 @@ func TestImportsPointDown(t *testing.T) {
 			if dir == "" {
 				dir = "."
 			}
-			if !slices.Contains(allowed, dir) && !(f.test && dir == f.dir) {
+			if !slices.Contains(allowed, dir) && !(f.test && (dir == f.dir || dir == kitDir)) {
 				t.Errorf("%s imports %s, which is not below it", f.name, name)
 			}
 		}
 	}
+}
+
+// What an internal package exports, somebody outside it uses; else it is dead, or nobody's business. A method counts as used
+// where any method or field of its name is. Types are left out: a signature may be all that names them.
+func TestInternalPackagesExportNothingInVain(t *testing.T) {
+	files := sourceFiles(t)
+	used := map[string][]string{} // "package.Name" or ".Method": the directories that select it
+	for _, f := range files {
+		ast.Inspect(f.ast, func(n ast.Node) bool {
+			if sel, ok := n.(*ast.SelectorExpr); ok {
+				name := "." + sel.Sel.Name
+				used[name] = append(used[name], f.dir)
+				if id, ok := sel.X.(*ast.Ident); ok {
+					used[id.Name+name] = append(used[id.Name+name], f.dir)
+				}
+			}
+			return true
+		})
+	}
+	for _, f := range files {
+		if f.test || !strings.HasPrefix(f.dir, "internal/") {
+			continue
+		}
+		for _, d := range f.ast.Decls {
+			for name, id := range exportedValues(f.ast.Name.Name, d) {
+				if !slices.ContainsFunc(used[name], func(dir string) bool { return dir != f.dir }) {
+					t.Errorf("%s: nobody outside the package uses %s", f.at(id.Pos()), id.Name)
+				}
+			}
+		}
+	}
+}
+
+// exportedValues returns the exported functions, methods, constants and variables that d declares in the package, by what
+// selects them.
+func exportedValues(pkg string, d ast.Decl) map[string]*ast.Ident {
+	names := map[string]*ast.Ident{}
+	note := func(prefix string, id *ast.Ident) {
+		if id.IsExported() {
+			names[prefix+"."+id.Name] = id
+		}
+	}
+	switch d := d.(type) {
+	case *ast.FuncDecl:
+		if d.Recv == nil {
+			note(pkg, d.Name)
+		} else if exportedReceiver(d.Recv) {
+			note("", d.Name)
+		}
+	case *ast.GenDecl:
+		for _, spec := range d.Specs {
+			if spec, ok := spec.(*ast.ValueSpec); ok {
+				for _, id := range spec.Names {
+					note(pkg, id)
+				}
+			}
+		}
+	}
+	return names
 }
 
 // What a program gets when it imports netstream is the standard library and golang.org/x/sys, nothing more.
@@ -242,7 +316,7 @@ func TestFilesAreFormatted(t *testing.T) {
 func TestEveryExportedNameIsDocumented(t *testing.T) {
 	packages := map[string]bool{} // by directory: has a package comment
 	for _, f := range sourceFiles(t) {
-		if f.test {
+		if f.test && f.dir != kitDir {
 			continue
 		}
 		packages[f.dir] = packages[f.dir] || f.ast.Doc != nil

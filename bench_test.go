@@ -9,13 +9,14 @@ import (
 	"testing"
 
 	"github.com/seed-9ac8cf60/netstream"
+	"github.com/seed-9ac8cf60/netstream/internal/tests/kit"
 )
 
 // benchConn returns a stream whose peer reads and drops everything.
 func benchConn(b *testing.B, cfg *netstream.Config) (*netstream.NetworkStream, func()) {
 	b.Helper()
-	client, server := (connCase{network: "tcp"}).netPair(b)
-	s := mustNew(b, client, cfg)
+	client, server := (kit.ConnCase{Network: "tcp"}).NetPair(b)
+	s := kit.MustNew(b, client, cfg)
 	return s, drainPeer(server, s)
 }
 
@@ -46,7 +47,7 @@ func BenchmarkPipelinedWrite(b *testing.B) {
 }
 
 func benchNetWrite(b *testing.B, size int) {
-	client, server := (connCase{network: "tcp"}).netPair(b)
+	client, server := (kit.ConnCase{Network: "tcp"}).NetPair(b)
 	defer drainPeer(server, client)()
 	message := make([]byte, size)
 	b.ReportAllocs()
@@ -128,7 +129,7 @@ func pipelineWrites(b *testing.B, s *netstream.NetworkStream, size int) {
 
 // benchFlusher is what a Go programmer writes by hand: it copies, and reports nothing.
 func benchFlusher(b *testing.B, size int) {
-	client, server := (connCase{network: "tcp"}).netPair(b)
+	client, server := (kit.ConnCase{Network: "tcp"}).NetPair(b)
 	defer drainPeer(server, client)()
 	var mu sync.Mutex
 	cond := sync.NewCond(&mu)
@@ -175,12 +176,12 @@ func benchFlusher(b *testing.B, size int) {
 // BenchmarkPingPong is one connection, one message there and back at a time: the latency of a blocking call.
 func BenchmarkPingPong(b *testing.B) {
 	b.Run("net.Conn", func(b *testing.B) {
-		client, server := (connCase{network: "tcp"}).netPair(b)
+		client, server := (kit.ConnCase{Network: "tcp"}).NetPair(b)
 		pingPong(b, client, server)
 	})
 	for _, e := range []netstream.Engine{netstream.EngineAuto, netstream.EnginePortable, netstream.EngineEpoll} {
 		b.Run("blocking-"+e.String(), func(b *testing.B) {
-			client, server := (connCase{engine: e, network: "tcp"}).pair(b, nil, nil)
+			client, server := (kit.ConnCase{Engine: e, Network: "tcp"}).Pair(b, nil, nil)
 			pingPong(b, client, server)
 		})
 	}
@@ -233,14 +234,14 @@ func BenchmarkBlockingWrite(b *testing.B) {
 // BenchmarkBlockingRead reads what a peer sends as fast as it can, 64 B at a time.
 func BenchmarkBlockingRead(b *testing.B) {
 	b.Run("net.Conn", func(b *testing.B) {
-		client, server := (connCase{network: "tcp"}).netPair(b)
+		client, server := (kit.ConnCase{Network: "tcp"}).NetPair(b)
 		defer client.Close()
 		benchRead(b, client, server)
 	})
 	for _, e := range []netstream.Engine{netstream.EngineAuto, netstream.EngineEpoll} {
 		b.Run("netstream-"+e.String(), func(b *testing.B) {
-			client, server := (connCase{network: "tcp"}).netPair(b)
-			s := mustNew(b, client, &netstream.Config{Engine: e})
+			client, server := (kit.ConnCase{Network: "tcp"}).NetPair(b)
+			s := kit.MustNew(b, client, &netstream.Config{Engine: e})
 			defer s.Close()
 			benchRead(b, s, server)
 		})
@@ -274,8 +275,8 @@ func benchRead(b *testing.B, r io.Reader, peer net.Conn) {
 func BenchmarkTLSWrite(b *testing.B) {
 	const size = 64
 	open := func(b *testing.B) (client *tls.Conn, stop func()) {
-		below1, below2 := connCase{network: "tcp"}.netPair(b)
-		client, server := mustTLSOver(b, below1, below2)
+		below1, below2 := kit.ConnCase{Network: "tcp"}.NetPair(b)
+		client, server := kit.MustTLSOver(b, below1, below2)
 		return client, drainPeer(server, client)
 	}
 	b.Run("Write", func(b *testing.B) {

@@ -4,7 +4,6 @@ package netstream_test
 
 import (
 	"io"
-	"net"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -13,6 +12,7 @@ import (
 	"time"
 
 	"github.com/seed-9ac8cf60/netstream"
+	"github.com/seed-9ac8cf60/netstream/internal/tests/kit"
 )
 
 // blockingTask is what a child does with a socket that somebody puts in blocking mode: os.File.Fd does, and so does a
@@ -26,20 +26,20 @@ type blockingTask struct {
 // TestBlockingMode runs the child below: a system call that waits without the scheduler's knowledge would stop the
 // whole process with the next collection.
 func TestBlockingMode(t *testing.T) {
-	eachOwned(t, func(t *testing.T, c connCase) {
+	kit.EachOwned(t, func(t *testing.T, c kit.ConnCase) {
 		for name, later := range map[string]bool{"before New": false, "at any time": true} {
 			t.Run(name, func(t *testing.T) {
-				ch := newChild(t, "TestBlockingModeChild", blockingTask{c.engine, c.network, later})
-				ch.start(t)
+				ch := kit.NewChild(t, "TestBlockingModeChild", blockingTask{c.Engine, c.Network, later})
+				ch.Start(t)
 				for {
 					var step string
-					ch.answer(t, patience, &step)
+					ch.Answer(t, kit.Patience, &step)
 					t.Log(step)
 					if step == "closed" {
 						break
 					}
 				}
-				ch.stop(t)
+				ch.Stop(t)
 			})
 		}
 	})
@@ -47,86 +47,86 @@ func TestBlockingMode(t *testing.T) {
 
 func TestBlockingModeChild(t *testing.T) {
 	var task blockingTask
-	childTask(t, &task)
-	c := connCase{"child", task.Engine, task.Network}
-	conn, peer := c.netPair(t)
+	kit.ChildTask(t, &task)
+	c := kit.ConnCase{Name: "child", Engine: task.Engine, Network: task.Network}
+	conn, peer := c.NetPair(t)
 	defer peer.Close()
-	must(t, peer.(interface{ SetReadBuffer(int) error }).SetReadBuffer(256<<10)) // it may grow to 32 MiB, and take everything
+	kit.Must(t, peer.(interface{ SetReadBuffer(int) error }).SetReadBuffer(256<<10)) // it may grow to 32 MiB, and take everything
 	shared, err := conn.(interface{ File() (*os.File, error) }).File()
-	must(t, err)
+	kit.Must(t, err)
 	defer shared.Close()
 	fd := int(shared.Fd()) // this puts it in blocking mode
 	block := func() {
 		if task.Later {
-			must(t, syscall.SetNonblock(fd, false))
+			kit.Must(t, syscall.SetNonblock(fd, false))
 		}
 	}
-	s := mustNew(t, conn, c.config(nil))
+	s := kit.MustNew(t, conn, c.Config(nil))
 	defer s.Close()
 
 	block()
-	read := async(func() error { return readPing(s.Read) })
-	eventually(t, "the read waits", s.ReadWaits)
+	read := kit.Async(func() error { return kit.ReadPing(s.Read) })
+	kit.Eventually(t, "the read waits", kit.BegunReads(s, 1))
 	collect(t)
-	must(t, sendPing(peer))
-	must(t, within(t, "Read", read))
-	say("read")
+	kit.Must(t, kit.SendPing(peer))
+	kit.Must(t, kit.Within(t, "Read", read))
+	kit.Say("read")
 
-	write := patterned(1, 16<<20)
-	sent := async(func() error { _, err := s.Write(write); return err })
-	settled(t, s)
+	write := kit.Patterned(1, 16<<20)
+	sent := kit.Async(func() error { _, err := s.Write(write); return err })
+	kit.Settled(t, s)
 	block()
 	collect(t)
-	readExactly(t, peer, write)
-	must(t, within(t, "Write", sent))
-	say("written")
+	kit.ReadExactly(t, peer, write)
+	kit.Must(t, kit.Within(t, "Write", sent))
+	kit.Say("written")
 
 	block()
-	_, looked := beginRead(t, s, 0) // looks, and takes nothing
-	_, begun := beginRead(t, s, 4)
-	eventually(t, "the begun read waits", s.ReadWaits)
+	_, looked := kit.BeginRead(t, s, 0) // looks, and takes nothing
+	_, begun := kit.BeginRead(t, s, 4)
+	kit.Eventually(t, "the begun read waits", kit.BegunReads(s, 3))
 	block()
 	collect(t)
-	must(t, sendPing(peer))
-	must(t, within(t, "BeginRead of nothing", looked).err)
-	must(t, within(t, "BeginRead", begun).err)
+	kit.Must(t, kit.SendPing(peer))
+	kit.Must(t, kit.Within(t, "BeginRead of nothing", looked).Err)
+	kit.Must(t, kit.Within(t, "BeginRead", begun).Err)
 	outcome := make(chan error, 1)
 	_, err = s.BeginWritev([][]byte{write[:1000], write[1000:]}, func(ar netstream.AsyncResult) { outcome <- s.EndWrite(ar) }, nil)
-	must(t, err)
-	settled(t, s)
+	kit.Must(t, err)
+	kit.Settled(t, s)
 	block()
 	collect(t)
-	readExactly(t, peer, write)
-	must(t, within(t, "BeginWritev", outcome))
-	say("begun")
+	kit.ReadExactly(t, peer, write)
+	kit.Must(t, kit.Within(t, "BeginWritev", outcome))
+	kit.Say("begun")
 
 	file := filepath.Join(t.TempDir(), "file")
-	must(t, os.WriteFile(file, write, 0o600))
+	kit.Must(t, os.WriteFile(file, write, 0o600))
 	f, err := os.Open(file)
-	must(t, err)
+	kit.Must(t, err)
 	defer f.Close()
 	block()
-	copied := async(func() error { _, err := s.ReadFrom(f); return err })
-	settled(t, s)
+	copied := kit.Async(func() error { _, err := s.ReadFrom(f); return err })
+	kit.Settled(t, s)
 	collect(t)
 	if !task.Later {
-		must(t, s.SetWriteDeadline(time.Unix(1, 0)))
-		if err := within(t, "ReadFrom after its deadline", copied); err == nil {
+		kit.Must(t, s.SetWriteDeadline(time.Unix(1, 0)))
+		if err := kit.Within(t, "ReadFrom after its deadline", copied); err == nil {
 			t.Error("ReadFrom succeeded although nobody reads")
 		}
 	}
-	must(t, sendPing(peer)) // unread input: it lingers
+	kit.Must(t, kit.SendPing(peer)) // unread input: it lingers
 	block()
-	closed := async(s.Close)
+	closed := kit.Async(s.Close)
 	if task.Later { // sendfile has no flag: at worst it waits, without anybody else, until the peer reads
 		go io.Copy(io.Discard, peer)
-		within(t, "ReadFrom", copied)
+		kit.Within(t, "ReadFrom", copied)
 	}
-	must(t, within(t, "Close", closed))
+	kit.Must(t, kit.Within(t, "Close", closed))
 	collect(t)
 	peer.Close()
-	eventually(t, "nothing lingers", func() bool { block(); return netstream.Lingering() == 0 })
-	say("closed")
+	kit.Eventually(t, "nothing lingers", func() bool { block(); return netstream.Lingering() == 0 })
+	kit.Say("closed")
 }
 
 // collect runs a collection, which every goroutine has to stop for.
@@ -134,8 +134,5 @@ func collect(t *testing.T) {
 	t.Helper()
 	done := make(chan struct{})
 	go func() { runtime.GC(); close(done) }()
-	within(t, "a collection", done)
+	kit.Within(t, "a collection", done)
 }
-
-// sendPing writes what readPing wants.
-func sendPing(c net.Conn) error { _, err := c.Write([]byte("ping")); return err }

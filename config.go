@@ -1,9 +1,11 @@
 package netstream
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
+	"time"
 )
 
 // Access says which directions of a connection a stream may use; it mirrors .NET's FileAccess.
@@ -18,7 +20,7 @@ const (
 	AccessWrite
 )
 
-// Overflow says what a Begin of a write does when the queue is full.
+// Overflow says what a Begin of a write, or a Post, does when the queue is full.
 type Overflow int
 
 const (
@@ -45,7 +47,7 @@ const (
 	// SendNow lets the goroutine that calls Begin send an answer when nothing is ahead: the lowest latency. A write is
 	// an answer when something was read from the stream since the last one was begun. Of what is pushed unasked, the
 	// callers send four writes in each millisecond for each loop, and the stream's loop sends the rest, as with
-	// SendDeferred. A stream that no loop can serve always sends. The zero value.
+	// SendDeferred. On a stream that no loop can serve, the caller always sends. The zero value.
 	SendNow SendMode = iota
 	// SendDeferred always hands the write to the stream's loop. Begin then makes no system call, and several messages
 	// to a stream are gathered into one send.
@@ -123,6 +125,15 @@ type Config struct {
 	// TCP, Unix and TLS (*tls.Conn) connections gather always. Zero: they do not share.
 	GatherWrites bool
 
+	// TLS has streams make a handshake before they are handed out, with [Dial] and [BeginConnect] as the client, with
+	// [Listen] and [NewListener] as the server; see [NetworkStream.AuthenticateAsClient]. A client's ServerName is that of
+	// the address unless it is set. The config may not be changed any more. [New] and [Pipe] do not take it. Nil: the
+	// streams are not encrypted, until somebody calls AuthenticateAsClient or AuthenticateAsServer.
+	TLS *tls.Config
+
+	// HandshakeTimeout bounds each handshake, with the alert that ends it. Zero: 10 s. Negative: no limit.
+	HandshakeTimeout time.Duration
+
 	// Group is the group the stream joins. Nil: none.
 	Group *Group
 
@@ -173,6 +184,14 @@ func (c *Config) check() error {
 		return &ArgumentOutOfRangeError{ParamName: "Send", ActualValue: c.Send}
 	case c.Engine < EngineAuto || c.Engine > EnginePortable:
 		return &ArgumentOutOfRangeError{ParamName: "Engine", ActualValue: c.Engine}
+	}
+	return nil
+}
+
+// refuseTLS is for what makes no handshake.
+func (c *Config) refuseTLS() error {
+	if c.TLS != nil {
+		return &ArgumentError{ParamName: "TLS", Message: "call AuthenticateAsClient or AuthenticateAsServer"}
 	}
 	return nil
 }

@@ -7,6 +7,8 @@ import (
 	"os"
 	"sync"
 	"syscall"
+
+	"github.com/seed-9ac8cf60/netstream/internal/engine"
 )
 
 var (
@@ -19,29 +21,29 @@ const copyBuffer = 32 << 10
 
 var copyBuffers = sync.Pool{New: func() any { return new([copyBuffer]byte) }}
 
-// sliceBytes is how much a shortcut sends before other writes get their turn.
+// sliceBytes is how much a shortcut sends before other writes may go out.
 const sliceBytes = 1 << 20
 
-// A shortcut moves some bytes of a copy without bringing them into the program. 0 without an error: it cannot do so, or
-// it does not pay, now, and the next piece is copied. last is how many bytes went before, at a time.
+// A shortcut moves some bytes of a copy without bringing them into the program. 0 without an error: it cannot do so now, or
+// that does not pay, and the next piece is copied. last is how many bytes the step before has moved.
 type shortcut func(last int64) (int64, error)
 
 // WriteTo writes everything up to the end of the stream to w; it implements io.WriterTo. It is a sequence of reads and
-// writes, which take their turn among others. On Linux, from a TCP stream into a stream or a connection of net over
-// TCP or a Unix socket, the bytes do not come into the program (splice), up to 1 MiB at a time.
+// writes, which take their place among others. On Linux, from a TCP stream into a stream or a connection of net over
+// TCP or a Unix socket, bytes that come in bulk do not enter the program (splice), up to 1 MiB at a time.
 func (s *NetworkStream) WriteTo(w io.Writer) (int64, error) {
-	n, _, err := copyAll(w, s, s.relayTo(w))
+	n, _, err := copyAll(w, s, newRelay(s, w))
 	return n, err
 }
 
-// ReadFrom sends everything r has; it implements io.ReaderFrom. It is a sequence of writes, which take their turn among
+// ReadFrom sends everything r has; it implements io.ReaderFrom. It is a sequence of writes, which take their place among
 // others, and of reads from r, which keep nobody else waiting: neither writes nor Close. The count is what the
 // kernel has accepted. An error of r is returned as it is and leaves the stream as it was.
 //
 // A regular file (an *os.File, or an io.LimitedReader over one) goes into a TCP or Unix stream by sendfile on
-// Linux, macOS and FreeBSD, up to 1 MiB at a time. After an error it stands where the part that was sent ends. What
-// comes from a TCP stream, or a *net.TCPConn, takes the way of WriteTo. A net.Buffers is
-// better given to [NetworkStream.WriteBuffers].
+// Linux, macOS and FreeBSD, up to 1 MiB at a time. After an error the file stands where the part that was sent ends. What
+// comes from a TCP stream, or a *net.TCPConn, takes the way of WriteTo. A net.Buffers is better given to
+// [NetworkStream.WriteBuffers].
 func (s *NetworkStream) ReadFrom(r io.Reader) (int64, error) {
 	s.mu.Lock()
 	err := s.writableLocked()
@@ -51,7 +53,7 @@ func (s *NetworkStream) ReadFrom(r io.Reader) (int64, error) {
 	}
 	file := s.fileSource(r)
 	if file == nil {
-		n, _, err := copyAll(s, r, s.relayFrom(r))
+		n, _, err := copyAll(s, r, newRelay(r, s))
 		return n, err
 	}
 	n, unsent, err := copyAll(s, r, file.sendSome)
@@ -118,42 +120,42 @@ type mover func(fd int, n int64) (int, syscall.Errno)
 func (s *NetworkStream) sendSlice(size int64, call string, move mover) (n int64, err error) {
 	w := &s.write
 	s.mu.Lock()
-	if err := s.refuseBlockingWriteLocked(context.Background(), true, 1); err != nil {
+	if err := s.refuseBlockingWriteLocked(nil, byResumable, 1); err != nil {
 		s.mu.Unlock()
 		return 0, s.opError("write", err)
 	}
-	if !w.idleLocked() || w.roomWrites > 0 || !s.transport.hasDescriptor() {
+	if !w.idle() || w.roomWrites > 0 || !s.transport.Traits().Socket {
 		s.mu.Unlock()
 		return 0, nil
 	}
-	turn, t, timeout := w.turn, s.transport, s.writeTimeout
+	id, t, timeout := w.id, s.transport, w.timeout()
 	if timeout > 0 {
-		size = min(size, copyBuffer) // the limit is for as much as it would be for if it were copied
+		size = min(size, copyBuffer) // the timeout is for as many bytes as in a copy
 	}
-	op := s.startBlockingWriteLocked(nil, size, true)
-	w.slicing = true
+	op := s.newBlockingWriteLocked(nil, nil, byResumable)
+	op.size = size
+	w.ownBlocking(op)
 	s.unlock()
 	stop := s.watch(context.Background(), op, timeout)
-	n, err = moveAll(t, turn, size, call, move)
+	n, err = moveAll(t, id, size, call, move)
 	s.mu.Lock()
-	stopped := op.asked || w.cutAll != nil
-	s.mu.Unlock()
-	if err == nil || err == errInterrupted && !stopped {
-		s.shrink(op, n)
+	if stopped := op.stage == stopping || w.cutAll; err == nil || err == engine.ErrInterrupted && !stopped {
+		w.shrink(op, n)
 		err = nil // what went out is the whole of this slice; the owner may say so
 	}
-	s.resumeWrite(attempt{n > 0 || err != errInterrupted, int(n), err})
+	s.mu.Unlock()
+	s.flush(moved(int(n), err))
 	n, err = op.waited(stop)
 	return n, s.opError("write", err)
 }
 
 // moveAll moves size bytes, or what there is.
-func moveAll(t transport, turn uint32, size int64, call string, move mover) (sent int64, err error) {
+func moveAll(t engine.Connection, id uint32, size int64, call string, move mover) (sent int64, err error) {
 	for m := 1; err == nil && m > 0 && sent < size; sent += int64(m) {
 		var errno syscall.Errno
 		m = 0 // the call may end without having called
-		err = t.rawCall(dirWrite, turn, func(fd uintptr) bool {
-			m, errno = move(int(fd), size-sent)
+		err = t.RawCall(engine.Write, id, func(fd uintptr) bool {
+			m, errno = engine.MoveOrReset(int(fd), size-sent, move)
 			return errno != syscall.EAGAIN
 		})
 		if err == nil && errno != 0 {
@@ -161,13 +163,4 @@ func moveAll(t transport, turn uint32, size int64, call string, move mover) (sen
 		}
 	}
 	return sent, err
-}
-
-// shrink makes n the size of op, which is in flight, and takes the rest off the counts.
-func (s *NetworkStream) shrink(op *operation, n int64) {
-	s.write.discharged.Add(uint64(op.size - n))
-	if g := s.config.Group; g != nil {
-		g.pendingBytes.Add(n - op.size)
-	}
-	op.size = n
 }

@@ -6,6 +6,8 @@ import (
 	"os"
 	"reflect"
 	"syscall"
+
+	"github.com/seed-9ac8cf60/netstream/internal/engine"
 )
 
 // fileSource is a regular file as the source of a copy: its bytes need not come into the program. Pipes, terminals,
@@ -16,10 +18,10 @@ type fileSource struct {
 	file    regularFile
 	raw     syscall.RawConn
 	limited *io.LimitedReader // around the file; nil: it is sent to its end
-	refused bool              // sendfile had nothing: what is left, the end or an error, is for Read to find
+	refused bool              // there is no sendfile, or it had nothing: what is left, the end or an error, is for Read to find
 }
 
-// regularFile is what an *os.File can do beside being read.
+// regularFile is what an *os.File can do besides being read.
 type regularFile interface {
 	io.Seeker
 	syscall.Conn
@@ -28,9 +30,6 @@ type regularFile interface {
 
 // fileSource returns r as a regular file from which s can send without copying, or nil.
 func (s *NetworkStream) fileSource(r io.Reader) *fileSource {
-	if !haveSendfile {
-		return nil
-	}
 	limited, ok := r.(*io.LimitedReader)
 	if ok {
 		r = limited.R
@@ -47,7 +46,7 @@ func (s *NetworkStream) fileSource(r io.Reader) *fileSource {
 	if err != nil {
 		return nil
 	}
-	return &fileSource{stream: s, file: f, raw: raw, limited: limited}
+	return &fileSource{stream: s, file: f, raw: raw, limited: limited, refused: !engine.HaveSendfile}
 }
 
 // isFile reports whether r is an *os.File, or the wrapper around one that os.File.WriteTo, and so io.Copy, shows. The
@@ -94,7 +93,7 @@ func (f *fileSource) left() int64 {
 // move is a mover.
 func (f *fileSource) move(out int, n int64) (sent int, errno syscall.Errno) {
 	err := f.raw.Read(func(in uintptr) bool {
-		sent, errno = sendfile(out, int(in), int(n))
+		sent, errno = engine.Sendfile(out, int(in), int(n))
 		return true
 	})
 	if err != nil { // it was closed

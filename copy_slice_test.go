@@ -1,22 +1,25 @@
 package netstream
 
 import (
+	"fmt"
 	"net"
 	"os"
 	"path/filepath"
 	"syscall"
 	"testing"
+
+	"github.com/seed-9ac8cf60/netstream/internal/engine"
 )
 
 // cutShort lets some raw calls through and interrupts the next before it has called anybody, as a cancel does.
 type cutShort struct {
-	transport
+	engine.Connection
 	calls int
 }
 
-func (t *cutShort) rawCall(_ direction, _ uint32, f func(fd uintptr) bool) error {
+func (t *cutShort) RawCall(_ engine.Direction, _ uint32, f func(fd uintptr) bool) error {
 	if t.calls--; t.calls < 0 {
-		return errInterrupted
+		return engine.ErrInterrupted
 	}
 	f(0)
 	return nil
@@ -30,7 +33,7 @@ func TestCopy_AnInterruptedSliceCountsWhatWentOut(t *testing.T) {
 			out += 100
 			return 100, 0
 		})
-		if n != out || err != errInterrupted {
+		if n != out || err != engine.ErrInterrupted {
 			t.Errorf("interrupted before call %d: %d, %v; %d went out", calls+1, n, err, out)
 		}
 	}
@@ -48,7 +51,8 @@ func TestCopy_NothingIsCountedThatWasNotSent(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	name := filepath.Join(t.TempDir(), "file")
+	name := filepath.Join(os.TempDir(), fmt.Sprintf("netstream-%d", os.Getpid())) // t.TempDir cannot be removed under Wine 8
+	defer os.Remove(name)
 	if err := os.WriteFile(name, make([]byte, 1<<20), 0o600); err != nil {
 		t.Fatal(err)
 	}

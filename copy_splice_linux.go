@@ -9,7 +9,7 @@ import (
 	"slices"
 	"syscall"
 
-	"github.com/seed-9ac8cf60/netstream/internal/sys"
+	"github.com/seed-9ac8cf60/netstream/internal/engine"
 )
 
 // relay copies from one socket to another through a pipe in the kernel (splice(2)), so the bytes do not come into the
@@ -23,27 +23,20 @@ type relay struct {
 type pipeFiller interface {
 	// fillPipe waits until there is something, and brings up to most bytes of it into a pipe. nil without an error: the
 	// next piece is copied, and tells the end or the error.
-	fillPipe(most int64) (*kernelPipe, error)
+	fillPipe(most int64) (*engine.KernelPipe, error)
 }
 
 type pipeEmptier interface {
 	// emptyPipe sends what is in p and returns how much of it went out.
-	emptyPipe(p *kernelPipe) (int64, error)
+	emptyPipe(p *engine.KernelPipe) (int64, error)
 }
 
-// relayTo returns the shortcut from s to w, nil if there is none.
-func (s *NetworkStream) relayTo(w io.Writer) shortcut { return newRelay(s, w, nil) }
-
-// relayFrom returns the shortcut from r to s, nil if there is none.
-func (s *NetworkStream) relayFrom(r io.Reader) shortcut {
+// newRelay returns the shortcut from r to w, nil if there is none.
+func newRelay(r io.Reader, w io.Writer) shortcut {
 	limited, ok := r.(*io.LimitedReader)
 	if ok {
 		r = limited.R
 	}
-	return newRelay(r, s, limited)
-}
-
-func newRelay(r io.Reader, w io.Writer, limited *io.LimitedReader) shortcut {
 	from, to := pipeFillerOf(r), pipeEmptierOf(w)
 	if from == nil || to == nil {
 		return nil
@@ -54,7 +47,7 @@ func newRelay(r io.Reader, w io.Writer, limited *io.LimitedReader) shortcut {
 // pipeFillerOf returns r as what a pipe can be filled from, or nil: a TCP socket. From a Unix socket splicing costs more
 // than copying.
 func pipeFillerOf(r any) pipeFiller {
-	if s, ok := r.(*NetworkStream); ok && s.isSocket("tcp") {
+	if s, ok := r.(*NetworkStream); ok && (streamEnd{s}).isSocket("tcp") {
 		return streamEnd{s}
 	}
 	if e := connEndOf(r, "tcp"); e != nil {
@@ -65,7 +58,7 @@ func pipeFillerOf(r any) pipeFiller {
 
 // pipeEmptierOf returns w as what a pipe can be emptied into, or nil.
 func pipeEmptierOf(w any) pipeEmptier {
-	if s, ok := w.(*NetworkStream); ok && s.isSocket("tcp", "unix") {
+	if s, ok := w.(*NetworkStream); ok && (streamEnd{s}).isSocket("tcp", "unix") {
 		return streamEnd{s}
 	}
 	if e := connEndOf(w, "tcp", "unix"); e != nil {
@@ -75,10 +68,11 @@ func pipeEmptierOf(w any) pipeEmptier {
 }
 
 // isSocket reports whether the stream's bytes are those of a socket of one of these networks.
-func (s *NetworkStream) isSocket(networks ...string) bool {
+func (e streamEnd) isSocket(networks ...string) bool {
+	s := e.stream
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.transport.hasDescriptor() && slices.Contains(networks, s.ends().network)
+	return s.transport.Traits().Socket && slices.Contains(networks, s.ends().network)
 }
 
 // moveSome is the shortcut. It pays where a buffer and more has gathered: in bulk a relay then takes as much of the
@@ -100,10 +94,10 @@ func (r *relay) moveSome(last int64) (int64, error) {
 		return 0, err
 	}
 	if r.limited != nil {
-		r.limited.N -= p.held
+		r.limited.N -= p.Held
 	}
 	n, err := r.to.emptyPipe(p)
-	p.giveBack()
+	p.GiveBack()
 	return n, err
 }
 
@@ -111,25 +105,22 @@ func (r *relay) moveSome(last int64) (int64, error) {
 // a Write.
 type streamEnd struct{ stream *NetworkStream }
 
-func (e streamEnd) fillPipe(most int64) (*kernelPipe, error) {
-	if err := e.stream.awaitInput(); err != nil {
+func (e streamEnd) fillPipe(most int64) (*engine.KernelPipe, error) {
+	if err := e.awaitInput(); err != nil {
 		return nil, err
 	}
-	p := takePipe()
+	p := engine.TakePipe()
 	if p == nil {
 		return nil, nil
 	}
-	err := e.stream.readNow(func(fd int) (int, syscall.Errno) { return p.fill(fd, most) })
-	return p.orNil(), err
+	err := e.readNow(func(fd int) (int, syscall.Errno) { return p.Fill(fd, most) })
+	return p.OrNil(), err
 }
 
-func (e streamEnd) emptyPipe(p *kernelPipe) (total int64, err error) {
-	for err == nil && p.held > 0 {
+func (e streamEnd) emptyPipe(p *engine.KernelPipe) (total int64, err error) {
+	for err == nil && p.Held > 0 {
 		var n int64
-		n, err = e.stream.sendSlice(p.held, "splice", func(fd int, n int64) (int, syscall.Errno) {
-			_ = sys.SetNonblock(fd) // as in sendfile
-			return p.empty(fd, n)
-		})
+		n, err = e.stream.sendSlice(p.Held, "splice", p.Empty)
 		if n == 0 && err == nil { // something is ahead
 			n, _, err = copyPiece(e.stream, p)
 		}
@@ -139,9 +130,10 @@ func (e streamEnd) emptyPipe(p *kernelPipe) (total int64, err error) {
 }
 
 // awaitInput waits as a Read does, until there is something to read, and takes nothing.
-func (s *NetworkStream) awaitInput() error {
+func (e streamEnd) awaitInput() error {
+	s := e.stream
 	s.mu.Lock()
-	if err := s.refuseBlockingReadLocked(context.Background(), 1); err != nil {
+	if err := s.refuseBlockingReadLocked(nil, 1); err != nil {
 		s.mu.Unlock()
 		return s.opError("read", err)
 	}
@@ -151,22 +143,24 @@ func (s *NetworkStream) awaitInput() error {
 
 // readNow is a read by which take moves what is there to somewhere else than a buffer, without waiting. It does nothing
 // if others read. take returns 0 if there is nothing.
-func (s *NetworkStream) readNow(take func(fd int) (int, syscall.Errno)) error {
+func (e streamEnd) readNow(take func(fd int) (int, syscall.Errno)) error {
+	s := e.stream
 	r := &s.read
 	s.mu.Lock()
-	if err := s.refuseBlockingReadLocked(context.Background(), 1); err != nil || !r.idleLocked() {
+	if err := s.refuseBlockingReadLocked(nil, 1); err != nil || !r.idle() {
 		s.mu.Unlock()
 		return s.opError("read", err)
 	}
-	r.busy = true
+	r.phase = owned
 	t := s.transport
 	s.mu.Unlock()
 	var n int
 	var errno syscall.Errno
-	err := t.control(func(fd uintptr) { n, errno = take(int(fd)) })
+	err := t.Control(func(fd uintptr) { n, errno = take(int(fd)) })
 	if err == nil && errno != 0 {
 		err = errno
 	}
+	err = readOutcome(err)
 	s.mu.Lock()
 	if n > 0 {
 		s.counters.readOps++
@@ -213,18 +207,17 @@ func connEndOf(c any, networks ...string) *connEnd {
 	return &connEnd{conn, raw}
 }
 
-func (e *connEnd) fillPipe(most int64) (p *kernelPipe, err error) {
+func (e *connEnd) fillPipe(most int64) (p *engine.KernelPipe, err error) {
 	var errno syscall.Errno
 	_ = e.raw.Read(func(fd uintptr) bool {
 		var n int
-		var look [1]byte
-		n, errno = sys.Peek(int(fd), look[:])
+		n, errno = engine.Peek(int(fd))
 		if errno == syscall.EAGAIN {
 			return false
 		}
 		if n > 0 {
-			if p = takePipe(); p != nil {
-				_, errno = p.fill(int(fd), most)
+			if p = engine.TakePipe(); p != nil {
+				_, errno = p.Fill(int(fd), most)
 			}
 		}
 		return true
@@ -232,23 +225,24 @@ func (e *connEnd) fillPipe(most int64) (p *kernelPipe, err error) {
 	if errno != 0 && errno != syscall.EAGAIN {
 		err = e.opError("read", errno)
 	}
-	return p.orNil(), err
+	return p.OrNil(), err
 }
 
-func (e *connEnd) emptyPipe(p *kernelPipe) (total int64, err error) {
-	held := p.held
+func (e *connEnd) emptyPipe(p *engine.KernelPipe) (total int64, err error) {
+	held := p.Held
 	var errno syscall.Errno
 	_ = e.raw.Write(func(fd uintptr) bool {
-		for n := 1; n > 0 && p.held > 0; {
-			n, errno = p.empty(int(fd), p.held)
+		errno = 0
+		for n := 1; n > 0 && errno == 0 && p.Held > 0; {
+			n, errno = engine.MoveOrReset(int(fd), p.Held, p.Empty)
 		}
 		return errno != syscall.EAGAIN
 	})
-	total = held - p.held
+	total = held - p.Held
 	if errno != 0 && errno != syscall.EAGAIN {
 		return total, e.opError("write", errno)
 	}
-	for err == nil && p.held > 0 {
+	for err == nil && p.Held > 0 {
 		var n int64
 		n, _, err = copyPiece(e.conn, p)
 		total += n

@@ -2,15 +2,19 @@ package netstream
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"net"
 	"os"
-	"syscall"
 	"time"
+
+	"github.com/seed-9ac8cf60/netstream/internal/engine"
 )
 
 // Dial connects to a TCP or Unix address and returns the stream; network and address are those of net.Dial, ctx
-// bounds the connecting only. Errors are net.OpErrors around an [*IOError] around a [*SocketError].
+// bounds the connecting only, with [Config].TLS the handshake too. What fails on the way is a *net.OpError around an
+// [*IOError] around a [*SocketError], for a handshake around an [*AuthenticationError]. Argument and state errors are
+// returned as they are.
 func Dial(ctx context.Context, network, address string, cfg *Config) (*NetworkStream, error) {
 	c, err := dialConfig(ctx, network, cfg)
 	if err != nil {
@@ -26,7 +30,11 @@ func dialConfig(ctx context.Context, network string, cfg *Config) (*Config, erro
 	if err := checkNetwork("dial", network); err != nil {
 		return nil, err
 	}
-	return listenConfig(cfg)
+	c, err := listenConfig(cfg)
+	if err == nil && c.TLS != nil {
+		err = checkTLS(c.TLS, false)
+	}
+	return c, err
 }
 
 func dial(ctx context.Context, network, address string, c *Config, onLoop bool) (*NetworkStream, error) {
@@ -43,7 +51,7 @@ func dial(ctx context.Context, network, address string, c *Config, onLoop bool) 
 		}
 		return nil, wrapOpError("dial", err)
 	}
-	s, err := newStream(conn, c, onLoop)
+	s, err := newStream(conn, c, onLoop || c.TLS != nil)
 	switch {
 	case errors.Is(err, errNotConnected):
 		err = lostError(conn)
@@ -54,15 +62,33 @@ func dial(ctx context.Context, network, address string, c *Config, onLoop bool) 
 		conn.Close()
 		return nil, err
 	}
+	if c.TLS == nil {
+		return s, nil
+	}
+	if err := s.AuthenticateAsClient(ctx, clientConfig(c.TLS, network, address)); err != nil {
+		s.Close()
+		return nil, err
+	}
 	return s, nil
+}
+
+// clientConfig returns config, or a copy with the address's name.
+func clientConfig(config *tls.Config, network, address string) *tls.Config {
+	host, _, err := net.SplitHostPort(address)
+	if config.ServerName != "" || network == "unix" || err != nil {
+		return config
+	}
+	config = config.Clone()
+	config.ServerName = host
+	return config
 }
 
 // lostError is the error of a connection that was lost before it could become a stream: what net's dialer says when it is
 // lost a moment earlier. Nobody else has been told yet, so it is the socket's pending error.
 func lostError(conn net.Conn) error {
 	why := &IOError{Err: codeError(CodeNotConnected, errNotConnected)}
-	if errno, _ := control(rawConnOf(conn), pendingErrno); errno != 0 {
-		why.Err = errnoError("connect", syscall.Errno(errno))
+	if errno := engine.PendingError(conn); errno != 0 {
+		why.Err = errnoError("connect", errno)
 	}
 	return opError("dial", nil, conn.RemoteAddr(), why)
 }
@@ -122,7 +148,7 @@ func BeginConnect(ctx context.Context, network, address string, cfg *Config, cal
 	result := op.result()
 	go func() {
 		s, err := dial(ctx, network, address, c, true)
-		op.accepted = s
+		op.rarely().accepted = s
 		op.fail(err)
 		op.complete()
 		op.release(1) // the result was taken above; only the End that is still to come holds it

@@ -1,5 +1,5 @@
 // Package netstream is .NET's NetworkStream for Go: asynchronous reading and writing on a connection, with
-// Begin and End, callbacks and wait handles, and everything that page of Microsoft's promises and leaves
+// Begin and End, callbacks and wait handles, and everything that Microsoft's page about it promises and leaves
 // out. A [NetworkStream] is also a correct net.Conn, so crypto/tls, net/http and bufio work on it, and blocking
 // and asynchronous calls mix on one connection.
 //
@@ -56,31 +56,41 @@
 // close_notify is sent. A [Pipe] delivers ECONNRESET. A Unix socket knows no reset: a cut message ends there like
 // any other. For other connections it is their Close.
 //
+// # One message to many streams
+//
+// [NetworkStream.Post] hands a message over to be sent and forgotten: no operation, no callback, no End, and no copy, so the
+// message must never change again. [Broadcast] and [Group.Broadcast] post one message to many streams. What is posted
+// keeps all the promises that a write without an End can keep: its place in Begin order, whole, within the limits. A post
+// that is lost ends the stream's writing, so that no message is missing in the middle. [NetworkStream.AfterDone] tells when
+// a stream is over, [NetworkStream.BeginWaitRoom] when there is room again. docs/hub.md has the whole of it.
+//
 // # Errors
 //
 // An I/O failure is a *net.OpError around an [*IOError] (how many bytes, torn or not) around a [*SocketError] (the
 // Winsock code of .NET) around package net's *os.SyscallError around the errno, and reads like net's. errors.Is finds
 // net.ErrClosed, os.ErrDeadlineExceeded, the context's error, the errno (where a system call has failed, so not after
 // Close) and the code, as in errors.Is(err, netstream.CodeConnectionReset). The end of the stream is io.EOF, never
-// wrapped. Argument and state errors are returned as they are. A Begin does not report a broken connection: who begins
-// writes and never ends them asks [NetworkStream.WriteErr], or finds it in Stats.
+// wrapped. Argument and state errors are returned as they are. A Begin does not report a broken connection:
+// whoever begins writes and never ends them asks [NetworkStream.WriteErr], or finds it in Stats.
 //
 // # Engines
 //
 // On Linux, TCP and Unix sockets are served by epoll loops that ride on the runtime's own poller, without a
 // goroutine for each connection. Everywhere else, and for any other net.Conn, the portable engine gives the
-// same semantics with a goroutine while something waits. [EngineAuto] starts portable, at net's speed for
+// same semantics with a goroutine while something waits; on the sockets of Windows and unix it makes the same attempts
+// and merged sends. docs/platforms.md says what each system does itself. [EngineAuto] starts portable, at net's speed for
 // blocking calls, and moves to the loop at the first asynchronous operation that has to wait or is left to the loop.
 //
 // Over a *tls.Conn the first call makes the handshake, beside the calls that wait for it, so that a deadline, a context
-// or the Cancel of a read ends those and not the connection; short begun writes share records. A foreign connection that breaks the rules of
-// net.Conn is ended with [CodeConnectionAborted].
+// or the Cancel of a read ends those and not the connection; short begun writes share records. A foreign connection that
+// breaks the rules of net.Conn is ended with [CodeConnectionAborted].
 //
 // # Goroutines
 //
 // None stay. A loop has one goroutine and one descriptor while streams are on it, and both end 0.1 to 0.2 s after
 // the last one has gone; the next stream starts them again. A connection that lingers has a goroutine for up to 2 s, one
-// of TLS whose peer does not read for up to 5 s.
+// of TLS whose peer does not read for up to 5 s. A listener has one while begun accepts wait, and with [Config].TLS from
+// its first accept until Close.
 //
 // # In tests
 //
@@ -92,7 +102,7 @@
 // # Costs worth knowing
 //
 // A method value as callback allocates at each Begin; bound once in a field it does not. A pointer as state is
-// free, a slice or struct allocates. AsyncWaitHandle costs a channel, callbacks do not. A peer that never
+// free, a slice or struct allocates. AsyncWaitHandle allocates, callbacks do not. A peer that never
 // reads absorbs up to about 4 MB in kernel buffers before the queue sees it; Socket().SetWriteBuffer
 // lowers that.
 package netstream

@@ -7,36 +7,37 @@ import (
 	"testing"
 
 	"github.com/seed-9ac8cf60/netstream"
+	"github.com/seed-9ac8cf60/netstream/internal/tests/kit"
 )
 
 // Drain waits for the end of CloseWrite too, whoever has the direction meanwhile.
 func TestDrain_WaitsForTheEnd(t *testing.T) {
 	for _, engine := range []netstream.Engine{netstream.EngineAuto, netstream.EngineEpoll, netstream.EnginePortable} {
-		c := connCase{engine.String(), engine, "tcp"}
-		if !c.usable() {
+		c := kit.ConnCase{Name: engine.String(), Engine: engine, Network: "tcp"}
+		if !c.Usable() {
 			continue
 		}
-		t.Run(c.name, func(t *testing.T) {
-			s, peer := c.withPeer(t, nil)
+		t.Run(c.Name, func(t *testing.T) {
+			s, peer := c.WithPeer(t, nil)
 			raw, err := s.SyscallConn()
-			must(t, err)
+			kit.Must(t, err)
 			in, out := make(chan struct{}), make(chan struct{})
-			writing := async(func() error {
+			writing := kit.Async(func() error {
 				return raw.Write(func(uintptr) bool { close(in); <-out; return true })
 			})
 			<-in
-			must(t, s.CloseWrite())
+			kit.Must(t, s.CloseWrite())
 			ctx, cancel := context.WithCancel(t.Context())
-			cancelled := async(func() error { return s.Drain(ctx) })
-			eventually(t, "Drain waits", func() bool { return s.Drains() == 1 })
+			cancelled := kit.Async(func() error { return s.Drain(ctx) })
+			kit.Eventually(t, "Drain waits", func() bool { return s.Drains() == 1 })
 			cancel()
-			wantIs(t, "Drain before the end", within(t, "Drain", cancelled), context.Canceled)
+			kit.WantIs(t, "Drain before the end", kit.Within(t, "Drain", cancelled), context.Canceled)
 			close(out)
-			must(t, within(t, "the raw call", writing))
-			must(t, s.Drain(t.Context()))
-			o := within(t, "the peer reads the end", goRead(peer))
-			if o.err != nil || len(o.data) != 0 {
-				t.Errorf("the peer read %q, %v", o.data, o.err)
+			kit.Must(t, kit.Within(t, "the raw call", writing))
+			kit.Must(t, s.Drain(t.Context()))
+			o := kit.Within(t, "the peer reads the end", kit.GoRead(peer))
+			if o.Err != nil || len(o.Data) != 0 {
+				t.Errorf("the peer read %q, %v", o.Data, o.Err)
 			}
 		})
 	}
@@ -44,14 +45,14 @@ func TestDrain_WaitsForTheEnd(t *testing.T) {
 
 // What kept the end from being sent, Drain tells; it is no failed write.
 func TestDrain_TellsWhyTheEndFailed(t *testing.T) {
-	eachTCP(t, func(t *testing.T, c connCase) {
-		s, peer := c.withPeer(t, nil)
-		resetPeer(t, peer)
-		eventually(t, "the reset has arrived", func() bool {
+	kit.EachTCP(t, func(t *testing.T, c kit.ConnCase) {
+		s, peer := c.WithPeer(t, nil)
+		kit.ResetPeer(t, peer)
+		kit.Eventually(t, "the reset has arrived", func() bool {
 			_, err := s.Read(make([]byte, 1))
 			return err != nil
 		})
-		must(t, s.CloseWrite())
+		kit.Must(t, s.CloseWrite())
 		err := s.Drain(t.Context())
 		if !errors.Is(err, syscall.ENOTCONN) {
 			t.Errorf("Drain: %v", err)

@@ -9,6 +9,8 @@ import (
 	"os"
 	"strconv"
 	"syscall"
+
+	"github.com/seed-9ac8cf60/netstream/internal/engine"
 )
 
 // ArgumentNullError reports that an argument that must be there is nil. It
@@ -146,11 +148,12 @@ type IOError struct {
 	// N is the number of this operation's bytes that were transferred before it
 	// failed: for a write, those the kernel accepted.
 	N int64
-	// Unsent is, after a CloseTimeout that ran out, the number of bytes of all
-	// begun writes that the kernel never got.
+	// Unsent is, after a CloseTimeout or a Group.Shutdown that lost something, the
+	// number of bytes of all begun writes that the kernel never got.
 	Unsent int64
 	// Torn says that a message stands cut off in the outgoing bytes, so that
-	// nothing may follow it: this write and all later ones fail.
+	// nothing may follow it: this write and all later ones fail. Only behind a
+	// blocking Write that ran out of time may the next blocking Write go on.
 	Torn bool
 	// Err is the cause: a *SocketError, *ObjectDisposedError, ...
 	Err error
@@ -195,7 +198,7 @@ func (e *IOError) Temporary() bool {
 // Errors of the bounded write queue. They are made once, so that refusing a
 // write under overload allocates nothing; compare with errors.Is.
 var (
-	// ErrQueueFull is what a Begin returns when the write queue has no room. Its
+	// ErrQueueFull is what a Begin or a Post returns when the write queue has no room. Its
 	// chain holds a [SocketError] with [CodeNoBufferSpaceAvailable]. Nothing was
 	// lent and no callback will run.
 	ErrQueueFull error = codeError(CodeNoBufferSpaceAvailable, errors.New("write queue is full"))
@@ -271,11 +274,20 @@ func classify(call string, err error) error {
 		return err
 	}
 	cause := peel(err)
+	if failure, ok := cause.(*engine.TLSError); ok {
+		return tlsFailure(failure)
+	}
 	if se := (*SocketError)(nil); errors.As(cause, &se) {
 		return cause
 	}
 	if errno, ok := cause.(syscall.Errno); ok {
 		return errnoError(call, errno)
+	}
+	if broken, ok := cause.(*engine.BrokenError); ok {
+		return codeError(CodeConnectionAborted, broken)
+	}
+	if cause == engine.ErrNoLook {
+		return codeError(CodeOperationNotSupported, cause)
 	}
 	if cause == os.ErrDeadlineExceeded {
 		return errDeadline
@@ -322,7 +334,7 @@ func peel(err error) error {
 			if _, system := e.Err.(syscall.Errno); !system {
 				inner = e.Err
 			}
-		case *IOError, *SocketError, *ObjectDisposedError:
+		case *IOError, *SocketError, *ObjectDisposedError, *engine.BrokenError, *engine.TLSError, *AuthenticationError:
 		default: // crypto/tls wraps what it keeps, and adds no word
 			if below := errors.Unwrap(err); below != nil && below.Error() == err.Error() {
 				inner = below
@@ -339,9 +351,9 @@ func peel(err error) error {
 // of every I/O error, and the one place that builds it. What a program that
 // knows package net looks for below is found by errors.As and errors.Is, the
 // *os.SyscallError too; a type assertion of OpError.Err itself finds the
-// *IOError and nothing else. nil and io.EOF pass, and
-// so does what is a *net.OpError already. "accept", "listen" and "set" concern the
-// local address, and package net shows that one alone.
+// *IOError and nothing else. nil and io.EOF pass, and so does what is a
+// *net.OpError already. "accept", "listen" and "set" concern the local address,
+// and package net shows that one alone.
 func opError(op string, local, remote net.Addr, err error) error {
 	return opErrorBetween(op, &ends{local, remote, networkOf(local, remote)}, err)
 }

@@ -3,6 +3,8 @@ package netstream
 import (
 	"sync/atomic"
 	"syscall"
+
+	"github.com/seed-9ac8cf60/netstream/internal/engine"
 )
 
 // HoldPause is holdPause.
@@ -30,17 +32,20 @@ func (s *NetworkStream) StallSlice() (end func(errno syscall.Errno) error) {
 func (s *NetworkStream) CountReads() *atomic.Int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	t := &countingTransport{transport: s.transport}
-	s.transport, s.canMove = t, false
+	t := &countingTransport{Connection: s.transport}
+	s.transport = t
+	if s.residence == mayMove {
+		s.residence = chosenPortable
+	}
 	return &t.reads
 }
 
 type countingTransport struct {
-	transport
+	engine.Connection
 	reads atomic.Int64
 }
 
-func (t *countingTransport) tryRead(p []byte) (int, error) {
+func (t *countingTransport) TryRead(p []byte) (int, error) {
 	t.reads.Add(1)
-	return t.transport.tryRead(p)
+	return t.Connection.TryRead(p)
 }

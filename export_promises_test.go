@@ -1,36 +1,18 @@
 package netstream
 
-// What the tests of promises 9 to 16 have to see of the inside to know, without sleeping, that something waits.
-
-// WriteWaits reports whether the connection takes no more and the writing direction waits for it, or for a
-// blocking call.
-func (s *NetworkStream) WriteWaits() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.write.waiting
-}
-
-// ReadWaits reports whether a read waits in the transport.
-func (s *NetworkStream) ReadWaits() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.read.waiting
-}
-
-// QueuedWrites returns how many writes wait behind what is on its way.
-func (s *NetworkStream) QueuedWrites() int { return s.countOps(&s.write.queued) }
+// What tests have to see of the inside to know, without sleeping, that something waits. (What Stats tells needs no hook.)
 
 // RoomWaiters returns how many calls wait for room.
-func (s *NetworkStream) RoomWaiters() int { return s.countOps(&s.write.room) }
+func (s *NetworkStream) RoomWaiters() int { return s.countOps((*writeQueue).roomHead) }
 
 // Drains returns how many calls of Drain wait.
-func (s *NetworkStream) Drains() int { return s.countOps(&s.write.drains) }
+func (s *NetworkStream) Drains() int { return s.countOps((*writeQueue).drainsHead) }
 
-func (s *NetworkStream) countOps(l *opList) int {
+func (s *NetworkStream) countOps(head func(*writeQueue) *operation) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	n := 0
-	for op := l.head; op != nil; op = op.next {
+	for op := head(&s.write); op != nil; op = op.next {
 		n++
 	}
 	return n

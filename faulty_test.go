@@ -4,11 +4,12 @@ import (
 	"errors"
 	"io"
 	"math/rand/v2"
+	"net"
 	"sync"
 	"syscall"
 	"time"
 
-	"github.com/seed-9ac8cf60/netstream/internal/loop"
+	"github.com/seed-9ac8cf60/netstream/internal/engine"
 )
 
 // faulty is a transport that does everything the seam allows, by chance: short counts, waits that end early, late or
@@ -16,8 +17,8 @@ import (
 // that the test can look at. It is the reason why no production code needs a hook for tests.
 type faulty struct {
 	stream *NetworkStream
-	keep   int // vectors startWrite holds on to: 0 as epoll, more as portable
-	join   joining
+	kind   faultyKind
+	traits engine.Traits
 
 	mu       sync.Mutex
 	rng      *rand.Rand
@@ -28,12 +29,21 @@ type faulty struct {
 	broken   chan struct{} // closed with dead: the kernel wakes whoever waits
 	reported bool          // the reset was told once, as the kernel does
 	fin      bool
-	ended    *ending
+	ended    *engine.Ending
 	calls    [2]*faultyCall // under way, by direction
 	asked    [2]uint64      // set<<32 | turn of the last cancel
 }
 
-// chances are in a thousand, for each attempt. late: a read that was asked back has got its data all the same.
+// faultyKind says what a faulty transport does like which engine.
+type faultyKind int
+
+const (
+	likeLoop    faultyKind = iota // only waits
+	likeForeign                   // takes one slice, and can only be written to
+	likeDirect                    // waits for room, reads into the buffer, and makes blocking calls
+)
+
+// chances are in a thousand, for each attempt. late: a read that was interrupted has got its data all the same.
 type chances struct {
 	block, short, reset, nobufs, refuse, late int
 }
@@ -46,10 +56,12 @@ type faultyCall struct {
 	cancelled chan struct{}
 }
 
-func newFaulty(s *NetworkStream, seed uint64, keep int, c chances) *faulty {
-	t := &faulty{stream: s, keep: keep, rng: rand.New(rand.NewPCG(seed, 1)), chance: c, broken: make(chan struct{})}
-	if keep == 1 { // as over a foreign connection, which takes one slice
-		t.join = joining(seed % 3)
+func newFaulty(s *NetworkStream, seed uint64, kind faultyKind, c chances) *faulty {
+	t := &faulty{stream: s, kind: kind, rng: rand.New(rand.NewPCG(seed, 1)), chance: c, broken: make(chan struct{})}
+	waits := [2]bool{engine.Read: kind == likeLoop, engine.Write: kind != likeForeign}
+	t.traits = engine.Traits{TriesWrite: kind != likeForeign, OnlyWaits: waits, Through: kind != likeLoop, Halves: true}
+	if kind == likeForeign {
+		t.traits.Joining = engine.JoinPieces + engine.Joining(seed%2)
 	}
 	s.transport = t
 	return t
@@ -58,7 +70,7 @@ func newFaulty(s *NetworkStream, seed uint64, keep int, c chances) *faulty {
 func (t *faulty) hitLocked(chance int) bool { return t.rng.IntN(1000) < chance }
 
 // failureLocked returns the error an attempt ends with, if it is to end with one.
-func (t *faulty) failureLocked(d direction) error {
+func (t *faulty) failureLocked(d engine.Direction) error {
 	if t.dead == nil && t.hitLocked(t.chance.reset) {
 		t.dead = syscall.ECONNRESET
 		close(t.broken)
@@ -67,11 +79,11 @@ func (t *faulty) failureLocked(d direction) error {
 	case t.dead != nil && !t.reported:
 		t.reported = true
 		return t.dead
-	case t.dead != nil && d == dirRead:
+	case t.dead != nil && d == engine.Read:
 		return io.EOF // the kernel tells a reset once
-	case t.dead != nil, t.fin && d == dirWrite:
+	case t.dead != nil, t.fin && d == engine.Write:
 		return syscall.EPIPE
-	case d == dirWrite && t.hitLocked(t.chance.nobufs):
+	case d == engine.Write && t.hitLocked(t.chance.nobufs):
 		return syscall.ENOBUFS
 	case t.hitLocked(t.chance.nobufs): // a foreign connection may say so; the connection goes on
 		return syscall.EINTR
@@ -97,35 +109,33 @@ func (t *faulty) takeLocked(vectors [][]byte) int {
 	return n
 }
 
-func (t *faulty) mayPush() bool {
+func (t *faulty) MayPush(uint8) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return !t.hitLocked(t.chance.block)
 }
 
-// canTryWrite: a transport that holds on to one vector is as a foreign connection, which can only be written to.
-func (t *faulty) canTryWrite() bool { return t.keep != 1 }
-
-func (t *faulty) tryWrite(vectors [][]byte) (int, error) {
+func (t *faulty) TryWrite(vectors [][]byte) (taken, done int, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if err := t.failureLocked(dirWrite); err != nil {
-		return 0, err
+	if err := t.failureLocked(engine.Write); err != nil {
+		return 0, 0, err
 	}
-	if !t.canTryWrite() || t.hitLocked(t.chance.block) {
-		return 0, errWouldBlock
+	if !t.traits.TriesWrite || t.hitLocked(t.chance.block) {
+		return 0, 0, engine.ErrWouldBlock
 	}
-	return t.takeLocked(vectors), nil
+	n := t.takeLocked(vectors)
+	return n, n, nil
 }
 
-func (t *faulty) tryRead(p []byte) (int, error) {
+func (t *faulty) TryRead(p []byte) (int, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if err := t.failureLocked(dirRead); err != nil {
+	if err := t.failureLocked(engine.Read); err != nil {
 		return 0, err
 	}
 	if t.hitLocked(t.chance.block) {
-		return 0, errWouldBlock
+		return 0, engine.ErrWouldBlock
 	}
 	return t.giveLocked(p)
 }
@@ -143,7 +153,7 @@ func (t *faulty) giveLocked(p []byte) (int, error) {
 }
 
 // begin starts a wait or a call; nil when it was cancelled before, or refuses by chance.
-func (t *faulty) begin(d direction, turn uint32, mayRefuse bool) *faultyCall {
+func (t *faulty) begin(d engine.Direction, turn uint32, mayRefuse bool) *faultyCall {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.asked[d] == 1<<32|uint64(turn) || mayRefuse && t.hitLocked(t.chance.refuse) {
@@ -158,7 +168,7 @@ func (t *faulty) begin(d direction, turn uint32, mayRefuse bool) *faultyCall {
 }
 
 // wait lasts for a random time or until the call is cancelled.
-func (t *faulty) wait(d direction, c *faultyCall) (cancelled bool) {
+func (t *faulty) wait(d engine.Direction, c *faultyCall) (cancelled bool) {
 	t.mu.Lock()
 	pause := time.Duration(t.rng.IntN(4)) * time.Millisecond
 	t.mu.Unlock()
@@ -178,50 +188,51 @@ func (t *faulty) wait(d direction, c *faultyCall) (cancelled bool) {
 	return cancelled
 }
 
-func (t *faulty) startRead(turn uint32, p []byte) bool {
-	c := t.begin(dirRead, turn, true)
+func (t *faulty) StartRead(turn uint32, p []byte) bool {
+	c := t.begin(engine.Read, turn, true)
 	if c == nil {
 		return false
 	}
 	go func() {
-		cancelled := t.wait(dirRead, c)
+		cancelled := t.wait(engine.Read, c)
 		t.mu.Lock()
-		if t.keep == 0 || cancelled && !t.hitLocked(t.chance.late) || t.chance.block == stalled {
+		if t.traits.OnlyWaits[engine.Read] || cancelled && !t.hitLocked(t.chance.late) || t.chance.block == stalled {
 			t.mu.Unlock()
-			t.stream.readReturned(0, errInterrupted)
+			t.stream.engineOwner().ReadReturned(0, engine.ErrInterrupted)
 			return
 		}
 		n, err := t.giveLocked(p) // also when it was cancelled: it had its data by then
 		t.mu.Unlock()
-		t.stream.readReturned(n, err)
+		t.stream.engineOwner().ReadReturned(n, err)
 	}()
 	return true
 }
 
-func (t *faulty) startWrite(turn uint32, vectors [][]byte) bool {
-	c := t.begin(dirWrite, turn, true)
+func (t *faulty) StartWrite(turn uint32, vectors [][]byte) bool {
+	c := t.begin(engine.Write, turn, true)
 	if c == nil {
 		return false
 	}
-	held := append([][]byte(nil), vectors...)
 	go func() {
-		n, err := t.blockingWrite(c, held)
-		t.stream.writeReturned(n, err)
+		n, err := 0, engine.ErrInterrupted
+		if t.traits.OnlyWaits[engine.Write] {
+			t.wait(engine.Write, c)
+		} else {
+			n, err = t.blockingWrite(c, vectors)
+		}
+		t.stream.engineOwner().WriteReturned(n, err)
 	}()
 	return true
 }
 
 func (t *faulty) blockingWrite(c *faultyCall, held [][]byte) (int, error) {
-	cancelled := t.wait(dirWrite, c)
-	if t.keep == 0 {
-		return 0, errInterrupted
-	}
+	cancelled := t.wait(engine.Write, c)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.chance.block == stalled && t.dead == nil { // a dead one fails, or a caller that only writes would ask for ever
-		return 0, errInterrupted
+		return 0, engine.ErrInterrupted
 	}
-	if err := t.failureLocked(dirWrite); err != nil {
+	if err := t.failureLocked(engine.Write); err != nil {
 		n := 0
 		if len(held) > 0 && len(held[0]) > 1 { // some went out before it failed
 			n = t.takeLocked([][]byte{held[0][:1]})
@@ -230,41 +241,39 @@ func (t *faulty) blockingWrite(c *faultyCall, held [][]byte) (int, error) {
 	}
 	n := t.takeLocked(held)
 	if cancelled { // it comes back with what it had done by then
-		return n, errInterrupted
+		return n, engine.ErrInterrupted
 	}
 	return n, nil
 }
 
-func (t *faulty) readThrough(turn uint32, p []byte) (int, error) {
-	if t.keep == 0 {
-		return 0, errWouldBlock
+func (t *faulty) ReadThrough(turn uint32, p []byte) (int, error) {
+	if t.kind == likeLoop {
+		return 0, engine.ErrInterrupted
 	}
-	c := t.begin(dirRead, turn, false)
-	if c == nil || t.wait(dirRead, c) {
-		return 0, errInterrupted
+	c := t.begin(engine.Read, turn, false)
+	if c == nil || t.wait(engine.Read, c) {
+		return 0, engine.ErrInterrupted
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.chance.block == stalled {
-		return 0, errInterrupted
+		return 0, engine.ErrInterrupted
 	}
 	return t.giveLocked(p)
 }
 
-func (t *faulty) writeThrough(turn uint32, vectors [][]byte) (int, error) {
-	if t.keep == 0 {
-		return 0, errWouldBlock
+func (t *faulty) WriteThrough(turn uint32, vectors [][]byte) (int, error) {
+	if t.kind == likeLoop {
+		return 0, engine.ErrInterrupted
 	}
-	c := t.begin(dirWrite, turn, false)
+	c := t.begin(engine.Write, turn, false)
 	if c == nil {
-		return 0, errInterrupted
+		return 0, engine.ErrInterrupted
 	}
 	return t.blockingWrite(c, vectors)
 }
 
-func (t *faulty) hasDescriptor() bool { return false }
-
-func (t *faulty) cancel(d direction, turn uint32) {
+func (t *faulty) Cancel(d engine.Direction, turn uint32, _ bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.asked[d] = 1<<32 | uint64(turn)
@@ -276,39 +285,41 @@ func (t *faulty) cancel(d direction, turn uint32) {
 	}
 }
 
-func (t *faulty) joins() joining          { return t.join }
-func (t *faulty) keeps() int              { return t.keep }
-func (t *faulty) post(task *loop.Task)    { go task.Runner.Run() }
-func (t *faulty) available() (int, error) { return 0, errors.ErrUnsupported }
-func (t *faulty) unsent() (int, error)    { return 0, errors.ErrUnsupported }
-func (t *faulty) sawReset() bool {
+func (t *faulty) Traits() *engine.Traits                 { return &t.traits }
+func (t *faulty) Held() bool                             { return false }
+func (t *faulty) Post(task engine.Task)                  { go task.Run() }
+func (t *faulty) Hold(b *engine.Batch, task engine.Task) { b.AddLone(task) }
+func (t *faulty) Available() (int, error)                { return 0, errors.ErrUnsupported }
+func (t *faulty) Unacknowledged() (int, error)           { return 0, errors.ErrUnsupported }
+func (t *faulty) SawReset() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.dead != nil
 }
-func (t *faulty) control(func(uintptr)) error { return errors.ErrUnsupported }
-func (t *faulty) rawCall(direction, uint32, func(uintptr) bool) error {
+func (t *faulty) Control(func(uintptr)) error { return errors.ErrUnsupported }
+func (t *faulty) RawCall(engine.Direction, uint32, func(uintptr) bool) error {
 	return errors.ErrUnsupported
 }
-func (t *faulty) setOption(option, int) error { return errors.ErrUnsupported }
-func (t *faulty) canCloseWrite() bool         { return true }
-func (t *faulty) startCloseWrite(uint32) bool { return false }
-func (t *faulty) closeRead() error            { return nil }
-func (t *faulty) engine() (Engine, string)    { return EnginePortable, "test" }
+func (t *faulty) Set(engine.Setting, int) error { return errors.ErrUnsupported }
+func (t *faulty) StartCloseWrite(uint32) bool   { return false }
+func (t *faulty) CloseRead() error              { return nil }
 
-func (t *faulty) closeWrite() error {
+func (t *faulty) CloseWrite() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.fin = true
 	return nil
 }
 
-func (t *faulty) close(how ending) {
+func (t *faulty) Close(how engine.Ending) {
 	t.mu.Lock()
 	if t.calls[0] != nil || t.calls[1] != nil || t.ended != nil {
 		panic("closed while something is under way, or twice")
 	}
 	t.ended = &how
 	t.mu.Unlock()
-	t.stream.transportClosed()
+	t.stream.engineOwner().Closed()
 }
+
+// endA and endB are where the two ends of a faulty connection say that they are.
+var endA, endB = &net.UnixAddr{Name: "a", Net: "unix"}, &net.UnixAddr{Name: "b", Net: "unix"}

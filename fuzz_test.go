@@ -23,7 +23,7 @@ func programOf(data []byte) program {
 		return 0
 	}
 	p := program{
-		seed: uint64(at(0)), keep: [...]int{0, 1, 64}[at(1)%3], streams: 1 + at(2)%2,
+		seed: uint64(at(0)), kind: faultyKind(at(1) % 3), streams: 1 + at(2)%2,
 		config: Config{
 			Overflow:         Overflow(at(3) % 3),
 			Send:             SendMode(at(3) / 3 % 2),
@@ -212,7 +212,7 @@ func FuzzSocketErrorMapping(f *testing.F) {
 		if back := codeToErrno(e.Code); back != 0 && errnoToCode(back) != e.Code && e.Code != CodeIOPending && e.Code != CodeTryAgain {
 			t.Errorf("%v goes back to errno %d, which is %v", e.Code.String(), back, errnoToCode(back))
 		}
-		out := opError("write", pipeAddr("a"), pipeAddr("b"), &IOError{Err: got})
+		out := opError("write", endA, endB, &IOError{Err: got})
 		if netErr, ok := out.(net.Error); !ok || netErr.Timeout() != e.Timeout() {
 			t.Errorf("%v is no net.Error, or disagrees about the timeout", out)
 		}

@@ -2,50 +2,21 @@ package netstream_test
 
 import (
 	"net"
-	"runtime"
 	"testing"
-	"time"
 
 	"github.com/seed-9ac8cf60/netstream"
+	"github.com/seed-9ac8cf60/netstream/internal/tests/kit"
 )
 
 // What a stream costs in goroutines: nothing on a loop, whatever waits; on the portable engine one for each direction
 // that waits, and none otherwise.
 
-// budget counts the goroutines that are there now and returns a function that fails the test unless, soon, there are
-// between least and most more than that.
-func budget(t *testing.T) func(what string, least, most int) {
+// afterLingering waits until nothing lingers: goroutines that end later would be missed.
+func afterLingering(t *testing.T) func(what string, least, most int) {
 	t.Helper()
-	settled, same := 0, 0
-	// What earlier tests have closed lingers on goroutines, which would be missed if they ended later.
-	eventually(t, "nothing lingers", func() bool { return netstream.Lingering() == 0 })
-	eventually(t, "the number of goroutines settles", func() bool { // the watchdog watches for 32 ms after the last work
-		if now := runtime.NumGoroutine(); now == settled {
-			same++
-		} else {
-			settled, same = now, 0
-		}
-		time.Sleep(10 * time.Millisecond)
-		return same >= 10
-	})
-	return func(what string, least, most int) {
-		t.Helper()
-		var more int
-		within := func() bool {
-			more = runtime.NumGoroutine() - settled
-			return more >= least && more <= most
-		}
-		for end := time.Now().Add(patience); !within(); time.Sleep(5 * time.Millisecond) {
-			if time.Now().After(end) {
-				t.Fatalf("%s: %d goroutines more, want %d to %d", what, more, least, most)
-			}
-		}
-	}
+	kit.Eventually(t, "nothing lingers", func() bool { return netstream.Lingering() == 0 })
+	return kit.Budget(t)
 }
-
-// slack is what the loops' own goroutines (pollers, those that were relieved, runners, the watchdog) may add or, when the
-// loops end, take away.
-var slack = 8 + runtime.GOMAXPROCS(0)
 
 // crowd is many streams with the plain connections at their other ends.
 type crowd struct {
@@ -53,16 +24,16 @@ type crowd struct {
 	peers   []net.Conn
 }
 
-func newCrowd(t *testing.T, c connCase, n int) *crowd {
+func newCrowd(t *testing.T, c kit.ConnCase, n int) *crowd {
 	t.Helper()
-	if !c.usable() {
+	if !c.Usable() {
 		t.Skip("not this engine")
 	}
-	warm, _ := c.withPeer(t, nil) // starts the loops
+	warm, _ := c.WithPeer(t, nil) // starts the loops
 	warm.Close()
 	w := new(crowd)
 	for range n {
-		s, peer := c.withPeer(t, nil)
+		s, peer := c.WithPeer(t, nil)
 		w.streams, w.peers = append(w.streams, s), append(w.peers, peer)
 	}
 	return w
@@ -96,7 +67,7 @@ func (w *crowd) feed(t *testing.T, ended <-chan error) {
 		}
 	}
 	for range w.streams {
-		if err := within(t, "a read", ended); err != nil {
+		if err := kit.Within(t, "a read", ended); err != nil {
 			t.Fatal("EndRead:", err)
 		}
 	}
@@ -116,44 +87,44 @@ func (w *crowd) beginWrites(t *testing.T) <-chan error {
 }
 
 func TestGoroutinesOfPendingReadsOnTheLoop(t *testing.T) {
-	for _, c := range []connCase{
-		{"epoll-tcp", netstream.EngineEpoll, "tcp"},
-		{"epoll-unix", netstream.EngineEpoll, "unix"},
-		{"auto-tcp", netstream.EngineAuto, "tcp"},
-		{"auto-unix", netstream.EngineAuto, "unix"},
+	for _, c := range []kit.ConnCase{
+		{Name: "epoll-tcp", Engine: netstream.EngineEpoll, Network: "tcp"},
+		{Name: "epoll-unix", Engine: netstream.EngineEpoll, Network: "unix"},
+		{Name: "auto-tcp", Engine: netstream.EngineAuto, Network: "tcp"},
+		{Name: "auto-unix", Engine: netstream.EngineAuto, Network: "unix"},
 	} {
-		t.Run(c.name, func(t *testing.T) {
-			if !haveEpoll {
+		t.Run(c.Name, func(t *testing.T) {
+			if !kit.HaveEpoll {
 				t.Skip("needs a loop")
 			}
 			w := newCrowd(t, c, 500)
-			more := budget(t)
+			more := afterLingering(t)
 			ended := w.beginReads(t)
-			more("500 pending reads", -slack, slack)
+			more("500 pending reads", -kit.Slack, kit.Slack)
 			for _, s := range w.streams {
 				if engine, why := s.Socket().Engine(); engine != netstream.EngineEpoll {
 					t.Fatalf("on %v: %s", engine, why)
 				}
 			}
 			w.feed(t, ended)
-			more("500 reads ended", -slack, slack)
+			more("500 reads ended", -kit.Slack, kit.Slack)
 		})
 	}
 }
 
 func TestGoroutinesOfPendingWritesOnTheLoop(t *testing.T) {
-	for _, c := range []connCase{
-		{"epoll-tcp", netstream.EngineEpoll, "tcp"},
-		{"auto-tcp", netstream.EngineAuto, "tcp"},
+	for _, c := range []kit.ConnCase{
+		{Name: "epoll-tcp", Engine: netstream.EngineEpoll, Network: "tcp"},
+		{Name: "auto-tcp", Engine: netstream.EngineAuto, Network: "tcp"},
 	} {
-		t.Run(c.name, func(t *testing.T) {
-			if !haveEpoll {
+		t.Run(c.Name, func(t *testing.T) {
+			if !kit.HaveEpoll {
 				t.Skip("needs a loop")
 			}
 			w := newCrowd(t, c, 30)
-			more := budget(t)
+			more := afterLingering(t)
 			ended := w.beginWrites(t)
-			more("30 pending writes", -slack, slack)
+			more("30 pending writes", -kit.Slack, kit.Slack)
 			if len(ended) > 0 {
 				t.Errorf("%d writes ended although nobody reads", len(ended))
 			}
@@ -161,11 +132,11 @@ func TestGoroutinesOfPendingWritesOnTheLoop(t *testing.T) {
 				s.Close()
 			}
 			for range w.streams {
-				if err := within(t, "a write", ended); err == nil {
+				if err := kit.Within(t, "a write", ended); err == nil {
 					t.Error("a write succeeded although nobody reads")
 				}
 			}
-			more("all closed", -slack, slack)
+			more("all closed", -kit.Slack, kit.Slack)
 		})
 	}
 }
@@ -174,8 +145,8 @@ func TestGoroutinesOfThePortableEngine(t *testing.T) {
 	for _, network := range []string{"tcp", "unix"} {
 		t.Run(network, func(t *testing.T) {
 			const n = 100
-			w := newCrowd(t, connCase{"portable-" + network, netstream.EnginePortable, network}, n)
-			more := budget(t)
+			w := newCrowd(t, kit.ConnCase{Name: "portable-" + network, Engine: netstream.EnginePortable, Network: network}, n)
+			more := afterLingering(t)
 			for _, s := range w.streams {
 				ar, err := s.BeginWrite([]byte("small"), 0, 5, nil, nil)
 				if err != nil {
@@ -201,7 +172,7 @@ func TestGoroutinesOfThePortableEngine(t *testing.T) {
 }
 
 func TestGoroutinesOfPipes(t *testing.T) {
-	more := budget(t)
+	more := afterLingering(t)
 	const n = 50
 	var reads []netstream.AsyncResult
 	var ends [][2]*netstream.NetworkStream

@@ -7,7 +7,6 @@ import (
 	"iter"
 	"runtime"
 	"sync"
-	"sync/atomic"
 	"weak"
 )
 
@@ -22,28 +21,30 @@ type Group struct {
 
 	// MaxStreams bounds the streams that are in the group at the same time, from when they are made until they are
 	// [NetworkStream.Done]. Zero: no bound. Set it before use. While the group is full its listeners do not accept:
-	// who connects waits in the kernel's backlog until a stream leaves. (An accept that is waiting already when the
+	// new connections wait in the kernel's backlog until a stream leaves. (An accept that is waiting already when the
 	// last place is taken, by another listener, goroutine or Dial, may hold one accepted connection meanwhile.) Dial,
-	// BeginConnect, New and Pipe do not wait: they fail with [ErrGroupFull].
+	// BeginConnect and New do not wait: they fail with [ErrGroupFull]. Pipe panics with it.
 	MaxStreams int
 
-	pendingBytes, pendingWrites atomic.Int64
-	wanted                      atomic.Bool // some stream waits for the group's room
-	serving                     atomic.Bool // a goroutine is about to look who can be let in
+	limits groupLimits
 
-	// mu guards what follows. It is locked with a stream's mu held at times, never the other way round.
+	// mu guards the members, that is, what follows. Lock order: a group's mu, a stream's mu, the mu of the group's limits.
+	// So nobody who holds a stream's mu may lock this one.
 	mu        sync.Mutex
 	stopped   bool
-	streams   map[member]*counters // of those that have joined; the counters outlive a stream that is collected
+	streams   []member
 	listeners map[*Listener]struct{}
-	waiting   map[*NetworkStream]struct{}
 	past      Stats         // sums of the streams that have left
 	reserved  int           // places of streams that are being made
-	left      chan struct{} // made by who waits for a place, closed when one is given up
+	left      chan struct{} // made by whoever waits for a place, closed when one is given up
 }
 
-// member is a stream in a group. It is weak, so a stream that is forgotten open can be collected.
-type member = weak.Pointer[NetworkStream]
+// member is a stream in a group. The pointer is weak, so a stream that is forgotten open can be collected; its counters
+// are kept, and know where in the group the member is.
+type member struct {
+	stream   weak.Pointer[NetworkStream]
+	counters *counters
+}
 
 var errGroupStopped = &InvalidOperationError{Message: "the group was shut down"}
 
@@ -99,7 +100,7 @@ func (g *Group) giveUp() {
 	g.announceLocked()
 }
 
-// announceLocked wakes who waits for a place.
+// announceLocked wakes whoever waits for a place.
 func (g *Group) announceLocked() {
 	if g.left != nil {
 		close(g.left)
@@ -134,40 +135,49 @@ func (g *Group) join(s *NetworkStream) error {
 	if g.stopped {
 		return errGroupStopped
 	}
-	if g.streams == nil {
-		g.streams = make(map[member]*counters)
-	}
-	m := weak.Make(s)
-	g.streams[m] = s.counters
-	runtime.AddCleanup(s, g.collected, m)
+	g.streams = append(g.streams, member{weak.Make(s), s.counters})
+	s.counters.place = len(g.streams)
+	runtime.AddCleanup(s, g.collected, s.counters)
 	return nil
 }
 
 // collected takes a stream out that was forgotten open.
-func (g *Group) collected(m member) {
+func (g *Group) collected(c *counters) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if c := g.streams[m]; c != nil {
-		g.removeLocked(m, c.orphaned())
-	}
-}
-
-// removeLocked takes a stream out and keeps its sums.
-func (g *Group) removeLocked(m member, c counters) {
-	delete(g.streams, m)
-	g.past.add(c.stats())
-	g.announceLocked()
+	g.removeLocked(c, c.orphaned())
 }
 
 // remove takes a finished stream out.
 func (g *Group) remove(s *NetworkStream) {
 	s.mu.Lock()
-	c := *s.counters
+	sums := s.counters.stats()
 	s.mu.Unlock()
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.removeLocked(weak.Make(s), c)
+	g.removeLocked(s.counters, sums)
 }
+
+// removeLocked takes the stream of c out, if it is a member, and keeps its sums. The last member gets its place.
+func (g *Group) removeLocked(c *counters, sums Stats) {
+	if c.place == 0 {
+		return
+	}
+	last := len(g.streams) - 1
+	g.streams[c.place-1] = g.streams[last]
+	g.streams[last].counters.place = c.place
+	c.place = 0
+	g.streams[last] = member{}
+	g.streams = g.streams[:last]
+	if capacity := cap(g.streams); capacity > fewMembers && last < capacity/4 { // of a crowd that has left
+		g.streams = append(make([]member, 0, capacity/2), g.streams...)
+	}
+	g.past.add(sums)
+	g.announceLocked()
+}
+
+// fewMembers is how many places are not worth giving back.
+const fewMembers = 64
 
 func (g *Group) joinListener(l *Listener) error {
 	if g == nil {
@@ -205,11 +215,12 @@ func (g *Group) snapshotPast() ([]*NetworkStream, Stats) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	streams := make([]*NetworkStream, 0, len(g.streams))
-	for m, c := range g.streams {
-		if s := m.Value(); s != nil {
+	for i := len(g.streams) - 1; i >= 0; i-- { // backwards: the last one takes the place of one that is removed
+		m := g.streams[i]
+		if s := m.stream.Value(); s != nil {
 			streams = append(streams, s)
 		} else {
-			g.removeLocked(m, c.orphaned()) // its cleanup is still to come
+			g.removeLocked(m.counters, m.counters.orphaned()) // its cleanup is still to come
 		}
 	}
 	return streams, g.past
@@ -293,78 +304,4 @@ func shutdownResult(ctx context.Context, results []drained) error {
 		first = failure.Err
 	}
 	return &IOError{Unsent: lost, Err: fmt.Errorf("%d of %d streams lost writes, %d bytes in all: %w", cut, len(results), lost, first)}
-}
-
-// charge counts a write of that size if it fits. One larger than the limit fits when nothing is pending.
-func (g *Group) charge(size int64) bool {
-	if g.MaxPendingBytes <= 0 && g.MaxPendingWrites <= 0 {
-		g.force(size)
-		return true
-	}
-	g.mu.Lock() // no count goes up and down again: another stream could be refused by it, and nobody would wake it
-	defer g.mu.Unlock()
-	if !g.fits(size) {
-		return false
-	}
-	g.force(size)
-	return true
-}
-
-func (g *Group) force(size int64) {
-	g.pendingBytes.Add(size)
-	g.pendingWrites.Add(1)
-}
-
-func (g *Group) fits(size int64) bool {
-	return g.within(g.pendingBytes.Load()+size, g.pendingWrites.Load()+1)
-}
-
-func (g *Group) within(bytes, writes int64) bool {
-	if writes <= 1 {
-		return true
-	}
-	return (g.MaxPendingBytes <= 0 || bytes <= g.MaxPendingBytes) &&
-		(g.MaxPendingWrites <= 0 || writes <= int64(g.MaxPendingWrites))
-}
-
-// discharge takes a write off the count. Whoever waits on another stream of the group is let in by a goroutine,
-// because the caller may hold its own stream's mu.
-func (g *Group) discharge(size int64) {
-	g.pendingBytes.Add(-size)
-	g.pendingWrites.Add(-1)
-	if g.wanted.Load() && g.serving.CompareAndSwap(false, true) {
-		go g.serve()
-	}
-}
-
-func (g *Group) serve() {
-	g.serving.Store(false) // before the look: who gives room from here on starts another
-	g.mu.Lock()
-	waiting := make([]*NetworkStream, 0, len(g.waiting))
-	for s := range g.waiting {
-		waiting = append(waiting, s)
-	}
-	g.mu.Unlock()
-	for _, s := range waiting {
-		s.mu.Lock()
-		s.serveRoomLocked()
-		s.unlock()
-	}
-}
-
-func (g *Group) want(s *NetworkStream) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.waiting == nil {
-		g.waiting = make(map[*NetworkStream]struct{})
-	}
-	g.waiting[s] = struct{}{}
-	g.wanted.Store(true)
-}
-
-func (g *Group) unwant(s *NetworkStream) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	delete(g.waiting, s)
-	g.wanted.Store(len(g.waiting) > 0)
 }

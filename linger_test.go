@@ -7,26 +7,27 @@ import (
 	"time"
 
 	"github.com/seed-9ac8cf60/netstream"
+	"github.com/seed-9ac8cf60/netstream/internal/tests/kit"
 )
 
 // A reset has ended the connection: what it had sent will never be acknowledged, and Close keeps nothing for it. Servers
 // over TLS see this whenever the client closes first: their last alert meets a peer that has gone.
 func TestLinger_NotAfterAReset(t *testing.T) {
-	eachTCP(t, func(t *testing.T, c connCase) {
-		eventually(t, "nothing lingers from before", func() bool { return netstream.Lingering() == 0 })
-		s, peer := c.withPeer(t, nil)
-		must(t, peer.Close())
-		eventually(t, "the reset has arrived", func() bool { _, err := s.Write([]byte("goodbye")); return err != nil })
-		must(t, s.Close())
+	kit.EachTCP(t, func(t *testing.T, c kit.ConnCase) {
+		kit.Eventually(t, "nothing lingers from before", func() bool { return netstream.Lingering() == 0 })
+		s, peer := c.WithPeer(t, nil)
+		kit.Must(t, peer.Close())
+		kit.Eventually(t, "the reset has arrived", func() bool { _, err := s.Write([]byte("goodbye")); return err != nil })
+		kit.Must(t, s.Close())
 		if n := netstream.Lingering(); n != 0 {
 			t.Errorf("%d connections linger", n)
 		}
-		s, peer = c.withPeer(t, nil)
-		must(t, peer.Close())
+		s, peer = c.WithPeer(t, nil)
+		kit.Must(t, peer.Close())
 		_, err := s.Write([]byte("goodbye"))
-		must(t, err)
-		must(t, s.Close()) // the reset may come now
-		took := awake(func() { eventually(t, "it does not linger", func() bool { return netstream.Lingering() == 0 }) })
+		kit.Must(t, err)
+		kit.Must(t, s.Close()) // the reset may come now
+		took := kit.Awake(func() { kit.Eventually(t, "it does not linger", func() bool { return netstream.Lingering() == 0 }) })
 		if took > 1500*time.Millisecond {
 			t.Errorf("lingered for %v", took)
 		}
@@ -36,7 +37,7 @@ func TestLinger_NotAfterAReset(t *testing.T) {
 // A bubble ends although a connection of it has unread input and unacknowledged output when it is closed.
 func TestBubble_ALingeringConnectionDoesNotHoldItUp(t *testing.T) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
+	kit.Must(t, err)
 	defer ln.Close()
 	go func() {
 		for {
@@ -70,5 +71,5 @@ func TestBubble_ALingeringConnectionDoesNotHoldItUp(t *testing.T) {
 			})
 		}
 	}()
-	within(t, "the bubbles end", ended)
+	kit.Within(t, "the bubbles end", ended)
 }

@@ -6,10 +6,12 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/seed-9ac8cf60/netstream/internal/engine"
 )
 
-// Listener accepts streams. It is a net.Listener: Accept returns a *NetworkStream as net.Conn, so net/http and
-// others serve from it unchanged. All methods may be called from any goroutine at any time.
+// Listener accepts streams. It is a net.Listener, so net/http and others serve from it unchanged. All methods may be called
+// from any goroutine at any time.
 //
 // Running out of descriptors or memory does not end it: it pauses, tries again and logs one line.
 // Connections that were aborted before they were accepted are skipped.
@@ -18,8 +20,13 @@ type Listener struct {
 	config *Config      // constant: for the streams
 	owner  owner        // its address names this listener in results
 
-	mu        sync.Mutex // guards what follows; a leaf
-	closed    chan struct{}
+	deadline acceptDeadline // see listener_deadline.go
+
+	handshakes *handshakes // constant; nil: no TLS
+
+	mu        sync.Mutex    // guards what follows; a leaf
+	held      []net.Conn    // accepted, for the next accepts
+	closed    chan struct{} // constant; closed together with isClosed
 	isClosed  bool
 	accepts   opList // begun and not served
 	accepting bool   // a goroutine serves them
@@ -30,7 +37,7 @@ type Listener struct {
 var _ net.Listener = (*Listener)(nil)
 
 // Listen announces on a local TCP or Unix address; network and address are those of net.Listen. cfg is for the
-// streams that will be accepted.
+// streams that will be accepted. Errors are those of [Dial].
 func Listen(network, address string, cfg *Config) (*Listener, error) {
 	if err := checkNetwork("listen", network); err != nil {
 		return nil, err
@@ -56,7 +63,7 @@ func Listen(network, address string, cfg *Config) (*Listener, error) {
 // of its own type, as netutil.LimitListener does, hides the socket from the native engine; [Group.MaxStreams] limits the
 // number of connections without that.
 func NewListener(ln net.Listener, cfg *Config) (*Listener, error) {
-	if isNil(ln) {
+	if engine.IsNil(ln) {
 		return nil, &ArgumentNullError{ParamName: "ln"}
 	}
 	c, err := listenConfig(cfg)
@@ -67,10 +74,16 @@ func NewListener(ln net.Listener, cfg *Config) (*Listener, error) {
 }
 
 func makeListener(ln net.Listener, c *Config) (*Listener, error) {
-	if c.Engine == EngineEpoll && !haveEpoll {
+	if c.Engine == EngineEpoll && !engine.HasLoops {
 		return nil, errEngine(EngineEpoll, "needs Linux")
 	}
 	l := &Listener{inner: ln, config: c, closed: make(chan struct{})}
+	if c.TLS != nil {
+		if err := checkTLS(c.TLS, true); err != nil {
+			return nil, err
+		}
+		l.handshakes = newHandshakes(l, c.TLS)
+	}
 	if err := c.Group.joinListener(l); err != nil {
 		return nil, err
 	}
@@ -108,18 +121,19 @@ func wrapOpError(op string, err error) error {
 // Addr returns the listener's address.
 func (l *Listener) Addr() net.Addr { return l.inner.Addr() }
 
-// Accept waits for the next connection and returns it as a *NetworkStream.
+// Accept waits for the next connection and returns it as a *NetworkStream. With [Config].TLS it returns another type, which
+// embeds that and is what net/http takes for an encrypted connection; [Listener.AcceptStream] has the stream itself.
 func (l *Listener) Accept() (net.Conn, error) {
 	s, err := l.AcceptStream()
 	if err != nil {
 		return nil, err // not s: a nil *NetworkStream is not a nil net.Conn
 	}
-	return s, nil
+	return l.asConn(s), nil
 }
 
 // AcceptStream waits for the next connection. After Close it fails with a chain that matches net.ErrClosed.
 func (l *Listener) AcceptStream() (*NetworkStream, error) {
-	s, err := l.accept(false)
+	s, err := l.next(false)
 	return s, l.opError(err)
 }
 
@@ -129,15 +143,18 @@ func (l *Listener) opError(err error) error { return opError("accept", l.Addr(),
 func (l *Listener) accept(onLoop bool) (*NetworkStream, error) {
 	var pause acceptPause
 	for {
-		if !l.awaitPlace() {
-			return nil, l.closedError()
+		if err := l.awaitPlace(); err != nil {
+			return nil, err
 		}
-		conn, err := l.inner.Accept()
+		conn, err := l.nextConn()
 		switch {
 		case err == nil:
 			s, err := l.streamOf(conn, onLoop, &pause)
 			if err == nil {
 				return s, nil
+			}
+			if err == errAcceptTimeout && l.hold(conn) {
+				return nil, err
 			}
 			conn.Close()
 			switch {
@@ -149,15 +166,17 @@ func (l *Listener) accept(onLoop bool) (*NetworkStream, error) {
 			case errors.Is(err, errors.ErrUnsupported):
 				return nil, err
 			case aborted(err): // the kernel hands out connections that were reset while they waited
-			case !l.waitOut(&pause, err):
-				return nil, l.closedError()
+			default:
+				if err := l.waitOut(&pause, err); err != nil {
+					return nil, err
+				}
 			}
 		case l.hasClosed():
 			return nil, l.closedError()
 		case aborted(err):
 		case exhausted(err):
-			if !l.waitOut(&pause, err) {
-				return nil, l.closedError()
+			if err := l.waitOut(&pause, err); err != nil {
+				return nil, err
 			}
 		default:
 			return nil, &IOError{Err: classify("accept", err)}
@@ -166,27 +185,37 @@ func (l *Listener) accept(onLoop bool) (*NetworkStream, error) {
 }
 
 // streamOf makes a stream of a connection that was accepted with the last descriptor, or the last place in the group, when
-// there is another.
+// there is another. When the deadline comes first, conn is as it was.
 func (l *Listener) streamOf(conn net.Conn, onLoop bool, pause *acceptPause) (*NetworkStream, error) {
 	for {
 		s, err := newStream(conn, l.config, onLoop)
-		again := errors.Is(err, ErrGroupFull) && l.awaitPlace() || exhausted(err) && l.waitOut(pause, err)
-		if !again {
+		var stop error
+		switch {
+		case errors.Is(err, ErrGroupFull):
+			stop = l.awaitPlace()
+		case exhausted(err):
+			stop = l.waitOut(pause, err)
+		default:
 			return s, err
+		}
+		if stop != nil {
+			return nil, stop
 		}
 	}
 }
 
-// awaitPlace waits until the group has a place; false when the listener was closed meanwhile.
-func (l *Listener) awaitPlace() bool {
+// awaitPlace waits until the group has a place. It fails when the listener was closed or its deadline passed meanwhile.
+func (l *Listener) awaitPlace() error {
 	for left := l.config.Group.full(); left != nil; left = l.config.Group.full() {
 		select {
 		case <-left:
 		case <-l.closed:
-			return false
+			return l.closedError()
+		case <-l.deadline.channel():
+			return errAcceptTimeout
 		}
 	}
-	return true
+	return nil
 }
 
 // aborted reports whether err is about one connection that went away before it was accepted (accept(2), NOTES).
@@ -215,8 +244,8 @@ type acceptPause struct {
 	logged bool
 }
 
-// waitOut pauses; false when the listener was closed meanwhile.
-func (l *Listener) waitOut(p *acceptPause, err error) bool {
+// waitOut pauses because of err. It fails when the listener was closed or its deadline passed meanwhile.
+func (l *Listener) waitOut(p *acceptPause, err error) error {
 	p.next = min(max(2*p.next, 5*time.Millisecond), time.Second)
 	if !p.logged {
 		p.logged = true
@@ -226,9 +255,11 @@ func (l *Listener) waitOut(p *acceptPause, err error) bool {
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-		return true
+		return nil
 	case <-l.closed:
-		return false
+		return l.closedError()
+	case <-l.deadline.channel():
+		return errAcceptTimeout
 	}
 }
 
@@ -250,7 +281,14 @@ func (l *Listener) Close() error {
 	}
 	l.isClosed = true
 	close(l.closed)
+	held := l.held
+	l.held = nil
 	l.mu.Unlock()
+	l.deadline.set(time.Time{})
+	l.handshakes.close()
+	for _, conn := range held {
+		conn.Close()
+	}
 	l.config.Group.leaveListener(l)
 	if err := l.inner.Close(); err != nil {
 		return opError("close", l.Addr(), nil, &IOError{Err: classify("close", err)})
@@ -297,11 +335,11 @@ func (l *Listener) serveAccepts() {
 			return
 		}
 		l.mu.Unlock()
-		s, err := l.accept(true)
+		s, err := l.next(true)
 		l.mu.Lock()
 		op := l.accepts.popFront()
 		l.mu.Unlock()
-		op.accepted = s
+		op.rarely().accepted = s
 		op.fail(err)
 		op.complete()
 		if op.callback == nil {

@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/seed-9ac8cf60/netstream/internal/loop"
+	"github.com/seed-9ac8cf60/netstream/internal/engine"
 )
 
 // What the library itself costs, step by step, over a transport that makes no system call; bench_test.go has what a
@@ -17,17 +17,17 @@ import (
 //
 // The owner of a direction alone calls try and start, so the fields need no lock.
 type nullTransport struct {
-	transport
+	engine.Connection
 	stream   *NetworkStream
 	callback AsyncCallback // endWrite, bound once: a method value as argument allocates each time
 
-	held   bool         // posted tasks are kept for runNext
-	posted []*loop.Task // oldest first
+	held   bool          // posted tasks are kept for runNext
+	posted []engine.Task // oldest first
 
 	taking taking
 	paused bool    // the last attempt took nothing
 	empty  bool    // there is nothing to read
-	waits  [2]bool // by direction: it waits until cancel is called
+	waits  [2]bool // by direction: it waits until Cancel is called
 }
 
 // taking says how much an attempt to write takes. The zero value takes everything at once.
@@ -43,7 +43,7 @@ var (
 )
 
 // newNull makes a stream over a nullTransport that holds tasks.
-func newNull(b *testing.B, config Config, how taking) *nullTransport {
+func newNull(b testing.TB, config Config, how taking) *nullTransport {
 	client, server, err := dialTCPPair()
 	mustDo(err)
 	if config.Engine == EngineAuto { // the stream would want to move
@@ -51,11 +51,13 @@ func newNull(b *testing.B, config Config, how taking) *nullTransport {
 	}
 	s, err := New(client, &config)
 	mustDo(err)
-	t := &nullTransport{transport: s.transport, stream: s, held: true, taking: how}
+	t := &nullTransport{Connection: s.transport, stream: s, held: true, taking: how}
 	t.callback = t.endWrite
 	s.transport = t
 	b.Cleanup(func() { s.Close(); t.settle(); <-s.Done(); server.Close() })
-	b.ReportAllocs()
+	if b, ok := b.(*testing.B); ok {
+		b.ReportAllocs()
+	}
 	return t
 }
 
@@ -66,70 +68,77 @@ func mustDo(err error) {
 	}
 }
 
-func (t *nullTransport) tryRead(p []byte) (int, error) {
+func (t *nullTransport) TryRead(p []byte) (int, error) {
 	if t.empty {
-		return 0, errWouldBlock
+		return 0, engine.ErrWouldBlock
 	}
 	return len(p), nil
 }
 
-func (t *nullTransport) tryWrite(vectors [][]byte) (n int, err error) {
+func (t *nullTransport) TryWrite(vectors [][]byte) (taken, done int, err error) {
 	t.paused = t.taking.pauses && !t.paused
 	if t.paused {
-		return 0, errWouldBlock
+		return 0, 0, engine.ErrWouldBlock
 	}
+	n := 0
 	for _, v := range vectors {
 		n += len(v)
 	}
 	if t.taking.half {
 		n -= n / 2
 	}
-	return n, nil
+	return n, n, nil
 }
 
-func (t *nullTransport) startRead(uint32, []byte) bool { t.waits[dirRead] = true; return true }
+func (t *nullTransport) StartRead(uint32, []byte) bool { t.waits[engine.Read] = true; return true }
 
-func (t *nullTransport) startWrite(uint32, [][]byte) bool {
-	t.waits[dirWrite] = !t.taking.elsewhere
+func (t *nullTransport) StartWrite(uint32, [][]byte) bool {
+	t.waits[engine.Write] = !t.taking.elsewhere
 	if t.taking.elsewhere {
-		go t.stream.writeReturned(0, errInterrupted)
+		go t.stream.engineOwner().WriteReturned(0, engine.ErrInterrupted)
 	}
 	return true
 }
 
-func (t *nullTransport) keeps() int { return 0 } // as epoll: a wait holds on to no vectors
+// As of epoll: a wait holds on to no vectors.
+var nullTraits = engine.Traits{TriesWrite: true, OnlyWaits: [2]bool{true, true}, Socket: true, Halves: true}
+
+func (t *nullTransport) Traits() *engine.Traits { return &nullTraits }
 
 // cancel ends the wait, if there is one. It is also how a benchmark says that what was waited for is there: the stream
 // tries again in either case.
-func (t *nullTransport) cancel(d direction, _ uint32) {
+func (t *nullTransport) Cancel(d engine.Direction, _ uint32, _ bool) {
 	waited := t.waits[d]
 	t.waits[d] = false
 	switch {
-	case waited && d == dirRead:
-		t.stream.readReturned(0, errInterrupted)
+	case waited && d == engine.Read:
+		t.stream.engineOwner().ReadReturned(0, engine.ErrInterrupted)
 	case waited:
-		t.stream.writeReturned(0, errInterrupted)
+		t.stream.engineOwner().WriteReturned(0, engine.ErrInterrupted)
 	}
 }
 
-func (t *nullTransport) post(task *loop.Task) {
+// Hold is Post: what is posted waits for runNext anyway.
+func (t *nullTransport) Hold(_ *engine.Batch, task engine.Task) { t.Post(task) }
+
+func (t *nullTransport) Post(task engine.Task) {
 	if t.held {
 		t.posted = append(t.posted, task)
 	} else {
-		t.transport.post(task)
+		t.Connection.Post(task)
 	}
 }
 
 func (t *nullTransport) runNext() {
 	task := t.posted[0]
 	t.posted = t.posted[:copy(t.posted, t.posted[1:])]
-	task.Runner.Run()
+	task.Run()
 }
 
 // settle works until everything has been written and all callbacks have returned.
 func (t *nullTransport) settle() {
-	for t.waits[dirWrite] || len(t.posted) > 0 {
-		t.cancel(dirWrite, 0)
+	for t.waits[engine.Write] || len(t.posted) > 0 {
+		t.Cancel(engine.Write, 0, false)
 		for len(t.posted) > 0 {
 			t.runNext()
 		}
@@ -167,7 +176,7 @@ func BenchmarkMicroBeginEnd(b *testing.B) {
 	benchEach(b, "read", idle, func(t *nullTransport) { t.read(64, func() {}) })
 	benchEach(b, "zero-byte-read-waits", idle, func(t *nullTransport) {
 		t.empty = true
-		t.read(0, func() { t.empty = false; t.cancel(dirRead, 0) })
+		t.read(0, func() { t.empty = false; t.Cancel(engine.Read, 0, false) })
 	})
 	// EndWrite sends, finds no room, and waits for another goroutine to go on.
 	full := func(b *testing.B) *nullTransport { return newNull(b, deferred, taking{pauses: true, elsewhere: true}) }
@@ -232,7 +241,7 @@ func BenchmarkMicroDispatch(b *testing.B) {
 		b.Run("callback"+suffix, func(b *testing.B) { benchCallback(b, size) })
 		b.Run("end-elsewhere"+suffix, func(b *testing.B) { benchEndElsewhere(b, size) })
 		b.Run("posted/engine=portable"+suffix, func(b *testing.B) { benchPosted(b, EnginePortable, size) })
-		if haveEpoll {
+		if engine.HasLoops {
 			b.Run("posted/engine=epoll"+suffix, func(b *testing.B) { benchPosted(b, EngineEpoll, size) })
 		}
 	}

@@ -10,11 +10,12 @@ import (
 	"runtime"
 	"slices"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
 	"pgregory.net/rapid"
+
+	"github.com/seed-9ac8cf60/netstream/internal/engine"
 )
 
 // socketCase is one kind of real connection that programs run over.
@@ -23,12 +24,13 @@ type socketCase struct {
 	engine Engine
 	dial   func() (client, server net.Conn, err error)
 	resets bool
+	tls    bool
 }
 
 func socketCases() []socketCase {
 	var cases []socketCase
 	engines := []Engine{EngineAuto, EnginePortable}
-	if haveEpoll {
+	if engine.HasLoops {
 		engines = append(engines, EngineEpoll)
 	}
 	forced := os.Getenv("NETSTREAM_TEST_ENGINE")
@@ -36,16 +38,20 @@ func socketCases() []socketCase {
 		if forced != "" && forced != e.String() {
 			continue
 		}
-		cases = append(cases, socketCase{e.String() + "-tcp", e, dialTCPPair, true})
-		cases = append(cases, socketCase{e.String() + "-unix", e, dialUnixPair, false})
+		cases = append(cases, socketCase{e.String() + "-tcp", e, dialTCPPair, true, false})
+		cases = append(cases, socketCase{e.String() + "-unix", e, dialUnixPair, false, false})
+		cases = append(cases, socketCase{e.String() + "-tls", e, dialTCPPair, true, true})
 	}
 	if forced == "" || forced == EnginePortable.String() {
-		cases = append(cases, socketCase{"pipe", EnginePortable, func() (net.Conn, net.Conn, error) {
-			ab, ba := newPipeHalf(), newPipeHalf()
-			return &pipeConn{in: ba, out: ab, name: "a"}, &pipeConn{in: ab, out: ba, name: "b"}, nil
-		}, true})
+		cases = append(cases, socketCase{"pipe", EnginePortable, pipePair, true, false})
+		cases = append(cases, socketCase{"pipe-tls", EnginePortable, pipePair, true, true})
 	}
 	return cases
+}
+
+func pipePair() (client, server net.Conn, err error) {
+	a, b := engine.Pipe()
+	return a, b, nil
 }
 
 func dialTCPPair() (client, server net.Conn, err error) { return dialBoth("tcp", "127.0.0.1:0") }
@@ -103,7 +109,7 @@ func (p *peer) read() {
 			break
 		}
 	}
-	if tcp, ok := p.conn.(*net.TCPConn); ok && p.reset && p.seen == nil {
+	if tcp, ok := belowTLS(p.conn).(*net.TCPConn); ok && p.reset && p.seen == nil {
 		tcp.SetLinger(0)
 	}
 	p.conn.Close()
@@ -122,8 +128,8 @@ func (p *peer) write(rng *rand.Rand, all []byte) {
 			time.Sleep(50 * time.Microsecond)
 		}
 	}
-	if c, ok := p.conn.(interface{ CloseWrite() error }); ok && rng.IntN(2) == 0 {
-		c.CloseWrite()
+	if c, ok := p.conn.(interface{ CloseWrite() error }); ok && rng.IntN(2) == 0 && c.CloseWrite() != nil {
+		p.told.Store(true) // over TLS it writes
 	}
 }
 
@@ -146,6 +152,11 @@ func (p program) overSockets(c socketCase) ([]string, error) {
 		config, _ := (&r.p.config).withDefaults()
 		if r.s, err = newStream(client, config, false); err != nil {
 			return nil, err
+		}
+		if c.tls {
+			if server, err = encrypt(r.s, server, p.seed); err != nil {
+				return nil, err
+			}
 		}
 		clients = append(clients, client)
 		rng := rand.New(rand.NewPCG(p.seed, uint64(i)))
@@ -180,13 +191,10 @@ func (p program) overSockets(c socketCase) ([]string, error) {
 		<-done
 	}
 	for i, r := range runs {
-		r.wire, r.resets = peers[i].wire, c.resets && !p.config.LeaveOpen
-		r.seen = peers[i].seen
-		if r.seen != io.EOF && r.seen != nil && !errors.Is(r.seen, syscall.ECONNRESET) {
+		r.wire, r.resets, r.tls = peers[i].wire, c.resets && !p.config.LeaveOpen, c.tls
+		r.seen = peers[i].endOf()
+		if r.seen != io.EOF && r.seen != nil && !errors.Is(classify(callRead, r.seen), CodeConnectionReset) {
 			r.faultf("the peer sees %v", r.seen)
-		}
-		if r.seen == io.EOF && peers[i].told.Load() {
-			r.seen = CodeConnectionReset
 		}
 		r.whole = r.seen == io.EOF
 		if r.seen == nil { // the peer has gone before the end
@@ -203,7 +211,7 @@ func TestModelOverSockets(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			rapid.Check(t, func(rt *rapid.T) {
 				p := drawProgram(rt)
-				if c.name == "pipe" && p.config.LeaveOpen {
+				if c.tls || c.name == "pipe" {
 					p.config.LeaveOpen = false
 				}
 				faults, err := p.overSockets(c)

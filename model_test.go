@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"github.com/seed-9ac8cf60/netstream/internal/engine"
 )
 
 // A program is what some goroutines do at the same time to one stream, or to two of one group. TestModel runs it over a
@@ -18,7 +20,7 @@ import (
 // real connections. The model of what must hold afterwards is in model_check_test.go.
 type program struct {
 	seed    uint64
-	keep    int
+	kind    faultyKind
 	chance  chances
 	config  Config // Group: filled in by the run
 	streams int    // more than one: of one group
@@ -44,12 +46,13 @@ var stepNames = []string{
 	"read", "read", "read-callback", "read-blocking", "read-zero", "end", "end", "end-twice", "wait-end", "end-read",
 	"cancel", "cancel-read", "deadline-past", "deadline-soon", "deadline-none",
 	"drain", "room", "pause", "close-write", "close", "close-timeout", "socket-close", "shutdown",
+	"post", "post", "post", "post", "wait-room",
 }
 
 func drawProgram(t *rapid.T) program {
 	p := program{
 		seed:    rapid.Uint64().Draw(t, "seed"),
-		keep:    rapid.SampledFrom([]int{0, 1, 64}).Draw(t, "keep"),
+		kind:    rapid.SampledFrom([]faultyKind{likeLoop, likeForeign, likeDirect}).Draw(t, "kind"),
 		streams: rapid.SampledFrom([]int{1, 1, 2}).Draw(t, "streams"),
 		config: Config{
 			Access:           rapid.SampledFrom([]Access{0, 0, 0, 0, 0, 0, AccessRead, AccessWrite}).Draw(t, "access"),
@@ -99,6 +102,8 @@ type message struct {
 	callbacks        int
 	wantCallback     bool
 	sync             bool // as the callback saw it
+	posted           bool // nobody is told what became of it: n is what settlePosts has found
+	drained          bool // a Drain has said that it was sent
 }
 
 // reading is one read and what became of it.
@@ -130,6 +135,7 @@ type run struct {
 	mu       sync.Mutex
 	messages []*message
 	readings []*reading
+	rooms    []*roomWait
 	order    []*message // in the order of their callbacks
 	unsent   []error    // what CloseTimeout has said
 	closers  int        // calls that close the stream
@@ -141,8 +147,9 @@ type run struct {
 	seen    error // how the wire ended: io.EOF, or a reset
 	whole   bool  // wire is everything that was accepted
 	resets  bool  // the connection can be reset
-	ending  *ending
+	ending  *engine.Ending
 	readAll bool // taken is known
+	tls     bool // the engine holds bytes of its own
 }
 
 func (r *run) faultf(format string, args ...any) {
@@ -231,11 +238,11 @@ func (p program) execute() []string {
 		if err != nil {
 			panic(err)
 		}
-		r.s = bareStream(c, pipeAddr("a"), pipeAddr("b"))
+		r.s = bareStream(c, endA, endB)
 		if err := c.Group.join(r.s); err != nil {
 			r.faultf("joining: %v", err)
 		}
-		faulties[i] = newFaulty(r.s, p.seed+uint64(i), p.keep, p.chance)
+		faulties[i] = newFaulty(r.s, p.seed+uint64(i), p.kind, p.chance)
 		faulties[i].inbound = inboundBytes()
 	}
 	if p.chance.block == stalled { // nothing but this ends what waits
@@ -267,9 +274,12 @@ func (r *run) checkIdle() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, m := range r.messages {
-		if m.begun && !m.ended {
+		if m.begun && !m.ended && !m.posted {
 			r.fault("message %d has not ended after a minute", m.id)
 		}
+	}
+	if writes, size := r.s.Pending(); writes != 0 && len(r.faults) == 0 {
+		r.fault("%d writes of %d bytes are pending after a minute", writes, size)
 	}
 	for _, o := range r.readings {
 		if !o.ended {

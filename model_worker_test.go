@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"time"
+
+	"github.com/seed-9ac8cf60/netstream/internal/engine"
 )
 
 // What the goroutines of a program do, call by call.
@@ -15,6 +17,7 @@ type worker struct {
 	r     *run
 	open  []*message // begun without a callback, not ended yet
 	mine  []*message // all that it has begun
+	posts []*message
 	reads []*reading // begun without a callback, not ended yet
 }
 
@@ -37,6 +40,10 @@ func (w *worker) do(st step) {
 	switch st.do {
 	case "write", "write-bare", "writev", "zero":
 		w.begin(st)
+	case "post":
+		w.post(st)
+	case "wait-room":
+		w.waitRoom(st)
 	case "blocking", "context":
 		r.writeBlocking(st)
 	case "read", "read-callback", "read-zero":
@@ -76,7 +83,7 @@ func (w *worker) begin(st step) {
 	m := r.newMessage(size)
 	m.wantCallback = st.do != "write-bare"
 	callback := func(ar AsyncResult) {
-		if r.inside[dirWrite].Add(1) != 1 {
+		if r.inside[engine.Write].Add(1) != 1 {
 			r.faultf("message %d: two callbacks of the writing direction at once", m.id)
 		}
 		r.mu.Lock()
@@ -88,7 +95,7 @@ func (w *worker) begin(st step) {
 			r.faultf("message %d: its callback runs before it has completed", m.id)
 		}
 		r.finish(m, r.s.EndWrite(ar))
-		r.inside[dirWrite].Add(-1)
+		r.inside[engine.Write].Add(-1)
 	}
 	var err error
 	alone := r.blocking.Load() == 0
@@ -133,7 +140,7 @@ func (r *run) refused(what string, err error) {
 	switch {
 	case errors.As(err, &invalid): // closed, closing, or not this direction
 	case err == ErrQueueFull && what == "BeginWrite" && (r.p.config.MaxPendingBytes >= 0 || r.p.config.MaxPendingWrites >= 0 || r.group != nil):
-	case errors.As(err, &failure) && failure.Torn && what == "BeginWrite":
+	case errors.As(err, &failure) && (failure.Torn || r.s.Stats().LostPosts > 0) && what == "BeginWrite":
 	default:
 		r.faultf("%s: %v", what, err)
 	}
@@ -202,7 +209,7 @@ func (w *worker) beginRead(st step) {
 	if st.do == "read-callback" {
 		o.wantCallback = true
 		callback = func(ar AsyncResult) {
-			if r.inside[dirRead].Add(1) != 1 {
+			if r.inside[engine.Read].Add(1) != 1 {
 				r.faultf("two callbacks of the reading direction at once")
 			}
 			r.mu.Lock()
@@ -210,7 +217,7 @@ func (w *worker) beginRead(st step) {
 			r.mu.Unlock()
 			n, err := r.s.EndRead(ar)
 			r.finishRead(o, n, err)
-			r.inside[dirRead].Add(-1)
+			r.inside[engine.Read].Add(-1)
 		}
 	}
 	var err error
@@ -269,6 +276,9 @@ func (w *worker) drain(st step) {
 	err := w.r.s.Drain(ctx)
 	if ctx.Err() != nil {
 		return
+	}
+	if err == nil {
+		w.drained()
 	}
 	for _, m := range w.mine {
 		if !m.result.IsCompleted() {

@@ -16,9 +16,9 @@ const (
 	kindAccept
 	kindConnect
 
-	// Of calls that wait for the write queue and move no bytes. They have no result.
-	kindRoom  // a WaitRoom: waits for room, of which it takes none
-	kindDrain // a Drain: waits for the writes before seq
+	// Of calls that wait for the write queue and move no bytes.
+	kindRoom  // a WaitRoom or BeginWaitRoom: waits for room, of which it takes none
+	kindDrain // a Drain: waits for the writes before seq; it has no result
 )
 
 // An operation is one Begin: what was lent, how far it got and how it ended.
@@ -37,8 +37,8 @@ const (
 //
 // # Layout
 //
-// 192 bytes, three cache lines: what every write touches from Begin to End is in the first two. With 1,024 in flight
-// they all come from the second-level cache.
+// 128 bytes, two cache lines, both of which every write touches from Begin to End. With 1,024 in flight they all come
+// from the second-level cache, and a pending read is all that an idle stream holds. What few operations need is in uncommon.
 type operation struct {
 	word atomic.Uint64
 
@@ -48,10 +48,11 @@ type operation struct {
 	// next and prev link the list the operation is in; they belong to whoever the list belongs to.
 	next, prev *operation
 
-	// Set before the operation is published, constant until it is recycled.
-	size  int64
-	seq   uint64 // place in Begin order; unique within a queue
-	begun time.Duration
+	size int64 // set before the operation is published; then only shrink changes it, for the owner of the direction
+
+	// Guarded by the stream's mu.
+	begun time.Duration // when, of a write; 0: it is in the first attempt of its Begin
+	chunk *chunk        // of a write in the queue: where its entry is; nil: it is the solo one
 
 	done int64 // bytes moved; while in flight: bytes moved so far. Written by whoever completes the operation.
 
@@ -61,34 +62,78 @@ type operation struct {
 	state    any
 	marks
 
-	err      error          // if failed: io.EOF or an *IOError; if doomed: why
-	cut      *SocketError   // if asked: why it has to stop although its bytes may be on their way
-	vectors  *[][]byte      // if vectored: what was lent and is not out; the array stays with the operation for the next one
-	accepted *NetworkStream // of an accept or connect
-	wake     *wakeup        // taken by the one waiter before it sets opWaiting, signalled by the completion
-	handle   atomic.Pointer[ManualResetEvent]
+	uncommon atomic.Pointer[uncommon] // nil until it is needed
 }
 
-// marks is what an operation says of itself in a bit or two.
+// marks is what an operation says of itself in a byte each. They fill the second cache line.
 type marks struct {
 	// Set before the operation is published, constant until it is recycled.
 	kind     kind
-	blocking bool // a blocking call waits for it: it has no End, its result is read by the call
-	soft     bool // cutting it leaves the stream usable for the next blocking Write (promise 11)
-	doomed   bool // it ends with err when its turn comes, without being sent
+	caller   caller
 	vectored bool // vectors hold what was lent
 
-	// Guarded by the owner's mu.
-	asked   bool // it has been asked to stop, see cut
-	inRoom  bool // it waits for room, in no queue yet
-	charged bool // it counts as pending; given up by the callback that starts, by then nobody else looks
+	// Guarded by the stream's mu.
+	stage stage
+	index uint8 // with chunk
 
-	// Written by whoever completes the operation, read after completion.
-	failed bool   // err is set
-	sync   bool   // completed by Begin's own attempt
-	piled  bool   // its callback counts in the write queue's piled
-	epoch  uint32 // of a soft one, from the start: the queue's tears when it was called
+	// Guarded by the stream's mu until the operation is in flight. Then it belongs to the owner of the direction, and after
+	// the completion to the callback.
+	room roomState
+
+	// Written before the operation is published, then by whoever completes it. Others read it after the completion.
+	fate fate
+	sync bool // completed by Begin's own attempt
 }
+
+// caller is who waits for an operation.
+type caller uint8
+
+const (
+	byBegin     caller = iota // the End that is still to come
+	byBlocking                // a blocking call: it has no End, its result is read by the call
+	byResumable               // a blocking Write: cutting it leaves the stream usable for the next one (promise 11)
+)
+
+// stage is where an operation is between Begin and completion.
+//
+//	queued     -> awaitsRoom   a blocking call, or a BeginWaitRoom, finds the queue full
+//	awaitsRoom -> queued       there is room
+//	queued     -> stopping     it is in flight and has to stop: cut says why
+//	stopping   -> queued       Cancel has given up
+type stage uint8
+
+const (
+	queued stage = iota // or in flight
+	awaitsRoom
+	stopping
+)
+
+// roomState is what a write has of the room that the limits leave.
+//
+//	none -> held    it was admitted
+//	held -> none    it is over and has no callback, its callback starts, or it was taken back
+//	held -> piled   OverflowDropOldest: it is over, and its callback has not started
+type roomState uint8
+
+const (
+	roomNone roomState = iota
+	roomHeld
+	roomPiled // it counts in the queue's piled
+)
+
+// fate is how an operation ends, as far as that is known.
+//
+//	open         -> unsent   CloseWrite or a deadline came before it: it fails with err when nothing is ahead of it
+//	open, unsent -> failed   with err; without that, the operation succeeds
+type fate uint8
+
+const (
+	fateOpen fate = iota
+	fateUnsent
+	fateFailed
+)
+
+func (op *operation) blocking() bool { return op.caller != byBegin }
 
 // owner is what an operation was begun on; its address tells a foreign result from an own one.
 type owner struct {
@@ -97,7 +142,7 @@ type owner struct {
 
 // help lets a goroutine that is about to wait send what is queued, when nobody is sending.
 func (o *owner) help(k kind) {
-	if o.stream != nil && k == kindWrite {
+	if o.stream != nil && (k == kindWrite || k == kindRoom) {
 		o.stream.helpFlush()
 	}
 }
@@ -111,7 +156,7 @@ const (
 	opHolderMask = 0xfff << 4
 	opGeneration = 1 << 16
 
-	tagSync = 1 << 2 // the kind is in the two bits below, the generation above bit 16
+	tagSync = 1 << 3 // the kind is in the three bits below, the generation from bit 16 on
 )
 
 var operations = sync.Pool{New: func() any {
@@ -179,68 +224,31 @@ func (op *operation) release(n uint64) {
 		}
 		if op.word.CompareAndSwap(w, left) {
 			if last {
-				op.recycle(w)
+				op.recycle()
 			}
 			return
 		}
 	}
 }
 
-// recycle gives the operation, whose life with the given last word is over, to the pool. The owner stays: storing it is
-// not free, and the pool forgets what it holds within two collections.
-func (op *operation) recycle(word uint64) {
-	op.size, op.done, op.seq, op.begun = 0, 0, 0, 0
+// recycle gives the operation, whose life is over, to the pool. Its field owner stays: storing it is not free, and the
+// pool forgets what it holds within two collections.
+func (op *operation) recycle() {
+	op.size, op.done, op.begun = 0, 0, 0
 	op.buffer[0], op.callback, op.state = nil, nil, nil
-	if op.failed || op.doomed {
-		op.err = nil
+	if u := op.uncommon.Load(); u != nil {
+		op.uncommon.Store(nil)
+		u.giveBack()
 	}
-	if op.asked {
-		op.cut = nil
-	}
-	if op.kind >= kindAccept {
-		op.accepted = nil
-	}
-	if op.vectored {
-		op.clearVectors()
-	}
-	if word&opWaiting != 0 {
-		op.wake = nil
-	}
+	op.chunk = nil
 	op.marks = marks{}
 	operations.Put(op)
 }
 
-// sent notes that n bytes more are out, but not all. Pieces that are out are taken off the vectors: looking for the rest
-// behind thousands of them at each attempt would be quadratic. Only the owner of the writing calls it.
-func (op *operation) sent(n int64) {
-	op.done += n
-	if !op.vectored {
-		return
-	}
-	pieces := *op.vectors
-	for n > 0 && n >= int64(len(pieces[0])) {
-		n -= int64(len(pieces[0]))
-		pieces[0] = nil
-		pieces = pieces[1:]
-	}
-	if n > 0 {
-		pieces[0] = pieces[0][n:]
-	}
-	*op.vectors = pieces
-}
-
-func (op *operation) clearVectors() {
-	clear(*op.vectors)
-	*op.vectors = (*op.vectors)[:0]
-	if cap(*op.vectors) > maxVectors { // rare: not to be kept for the next one
-		op.vectors = nil
-	}
-}
-
 // failure is why the operation failed, nil if it did not. It is for a holder, after the completion.
 func (op *operation) failure() error {
-	if op.failed {
-		return op.err
+	if op.fate == fateFailed {
+		return op.uncommon.Load().err
 	}
 	return nil
 }
@@ -248,7 +256,7 @@ func (op *operation) failure() error {
 // leave gives up what end gave its caller.
 func (op *operation) leave(lastWord uint64) {
 	if lastWord != 0 {
-		op.recycle(lastWord)
+		op.recycle()
 	} else {
 		op.release(1)
 	}
@@ -257,39 +265,8 @@ func (op *operation) leave(lastWord uint64) {
 // fail notes how the operation ends. The caller completes it.
 func (op *operation) fail(err error) {
 	if err != nil {
-		op.err, op.failed = err, true
+		op.rarely().err, op.fate = err, fateFailed
 	}
-}
-
-// complete makes the outcome visible and wakes whoever waits. The caller is a holder and has written done and err.
-func (op *operation) complete() {
-	w := op.word.Add(opCompleted) // the bit is known to be clear; Or would be a loop
-	if w&opCompleted == 0 {
-		panic("netstream: operation completed twice")
-	}
-	if w&opWaiting != 0 {
-		op.wake.signal()
-	}
-	if w&opPinned != 0 {
-		if h := op.handle.Load(); h != nil {
-			h.Set()
-		}
-	}
-}
-
-func (op *operation) completed() bool { return op.word.Load()&opCompleted != 0 }
-
-// wait returns when the operation has completed. Only one goroutine may wait: the End that claimed the
-// operation or the blocking call that owns it.
-func (op *operation) wait() {
-	if op.completed() {
-		return
-	}
-	op.wake = takeWakeup()
-	if op.word.Or(opWaiting)&opCompleted == 0 {
-		op.wake.await()
-	}
-	op.wake.giveBack()
 }
 
 // endAlone is claimEnd for a completed operation that nobody else holds: one step ends it and its life. It returns
@@ -319,11 +296,12 @@ func (op *operation) claimEnd(tag uint64) bool {
 
 // event returns the operation's wait handle, making it at the first call.
 func (op *operation) event() *ManualResetEvent {
-	h := op.handle.Load()
+	u := op.rarely()
+	h := u.handle.Load()
 	if h == nil {
 		h = NewManualResetEvent(false)
-		if !op.handle.CompareAndSwap(nil, h) {
-			h = op.handle.Load()
+		if !u.handle.CompareAndSwap(nil, h) {
+			h = u.handle.Load()
 		}
 	}
 	if op.completed() { // it may have completed between the pin and the store above

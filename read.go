@@ -2,7 +2,8 @@ package netstream
 
 import (
 	"context"
-	"io"
+
+	"github.com/seed-9ac8cf60/netstream/internal/engine"
 )
 
 // BeginRead begins to read up to size bytes into buffer at offset and returns at once; it mirrors
@@ -31,21 +32,44 @@ func (s *NetworkStream) BeginRead(buffer []byte, offset, size int, callback Asyn
 	result := op.result()
 	r := &s.read
 	s.counters.readOps++
-	if r.expiredLocked() && r.idleLocked() {
-		op.sync = true
-		s.finishLocked(r, op, &IOError{Err: deadlineError()})
+	ahead := !r.idle()
+	if r.expired() && !ahead {
+		s.expireAtOnceLocked(op)
 		s.unlock()
 		return result.finished(true), nil
 	}
-	ahead := !r.idleLocked()
-	r.enqueueLocked(op)
 	if ahead {
+		r.push(op)
 		s.unlock()
 		return result, nil
 	}
-	r.busy = true
-	s.unlock()
-	return result.finished(s.serveReads(attempt{}, op, ownRead)), nil
+	r.own(op, owned)
+	t := s.transport
+	s.mu.Unlock()
+	return result.finished(s.readNow(t, op)), nil
+}
+
+// readNow makes Begin's own attempt to read for op, which the caller has put in flight, and leaves the rest to the engine.
+// It reports whether the attempt finished the operation.
+func (s *NetworkStream) readNow(t engine.Connection, op *operation) (finished bool) {
+	p := op.buffer[0]
+	n, err := t.TryRead(p[:min(len(p), directBytes)])
+	switch {
+	case err != engine.ErrWouldBlock:
+		return s.serveReads(moved(n, err), op, ownRead)
+	case !s.awaitData(t, op):
+		s.serveReads(nothing, nil, ownRead)
+	}
+	return false
+}
+
+// expireAtOnceLocked ends op, which was begun after the deadline with nothing ahead.
+func (s *NetworkStream) expireAtOnceLocked(op *operation) {
+	var fx effects
+	op.sync = true
+	s.read.end(op, &IOError{Err: deadlineError()}, &fx)
+	s.carryOutReadsLocked(&fx)
+	fx.release()
 }
 
 // EndRead waits until the read that ar stands for has completed and returns the number of bytes read; it mirrors
@@ -65,7 +89,7 @@ func (s *NetworkStream) EndRead(ar AsyncResult) (int, error) {
 }
 
 // Read reads up to len(p) bytes, at least one unless the stream ends or fails; it implements net.Conn. It waits
-// its turn behind begun reads. An empty p on an open stream is 0, nil, at once.
+// in line behind begun reads. An empty p on an open stream is 0, nil, at once.
 func (s *NetworkStream) Read(p []byte) (int, error) {
 	return s.readBlocking(context.Background(), p)
 }
@@ -81,13 +105,14 @@ func (s *NetworkStream) ReadContext(ctx context.Context, p []byte) (int, error) 
 
 func (s *NetworkStream) readBlocking(ctx context.Context, p []byte) (int, error) {
 	r := &s.read
+	unlimited, canceled := ctx.Done() == nil, contextError(ctx)
 	s.mu.Lock()
-	if err := s.refuseBlockingReadLocked(ctx, len(p)); err != nil || len(p) == 0 {
+	if err := s.refuseBlockingReadLocked(canceled, len(p)); err != nil || len(p) == 0 {
 		s.mu.Unlock()
 		return 0, s.opError("read", err)
 	}
 	s.counters.readOps++
-	if r.idleLocked() && ctx.Done() == nil && s.readTimeout == 0 {
+	if r.idle() && unlimited && r.timeout() == 0 {
 		return s.readAlone(p)
 	}
 	return s.readQueued(ctx, p)
@@ -97,28 +122,26 @@ func (s *NetworkStream) readBlocking(ctx context.Context, p []byte) (int, error)
 // holds mu; readQueued gives it up.
 func (s *NetworkStream) readQueued(ctx context.Context, p []byte) (int, error) {
 	r := &s.read
-	timeout := s.readTimeout
+	timeout := r.timeout()
 	op := newBlockingRead(s, p)
-	idle := r.idleLocked()
-	r.enqueueLocked(op)
-	if !idle {
+	if !r.idle() {
+		r.push(op)
 		s.unlock()
 		return s.waitBlockingCount("read", ctx, op, timeout)
 	}
-	r.busy, r.waiting = true, true
-	r.claimLocked(1)
-	turn, t := r.turn, s.transport
+	r.own(op, waiting)
+	id, t := r.id, s.transport
 	s.unlock()
 	stop := s.watch(ctx, op, timeout)
-	n, err := t.readThrough(turn, p)
-	s.serveReads(attempt{n > 0 || err != errInterrupted && err != errWouldBlock, n, err}, nil, ownRead)
+	n, err := t.ReadThrough(id, p)
+	s.serveReads(moved(n, err), nil, ownRead)
 	done, err := op.waited(stop)
 	return int(done), s.opError("read", err)
 }
 
 func newBlockingRead(s *NetworkStream, p []byte) *operation {
 	op := newOperation(&s.owner, kindRead, nil, nil)
-	op.buffer[0], op.size, op.blocking = p, int64(len(p)), true
+	op.buffer[0], op.size, op.caller = p, int64(len(p)), byBlocking
 	return op
 }
 
@@ -127,25 +150,21 @@ func newBlockingRead(s *NetworkStream, p []byte) *operation {
 // gives it up.
 func (s *NetworkStream) readAlone(p []byte) (int, error) {
 	r := &s.read
-	seq := r.nextSeq // its place in Begin order, should it need an operation after all
-	r.nextSeq++
-	r.claimedSeq = r.nextSeq
-	r.busy, r.waiting = true, true
-	turn, t := r.turn, s.transport
+	r.phase = waiting
+	id, t := r.id, s.transport
 	s.mu.Unlock()
-	n, err := t.readThrough(turn, p)
-	if err == io.EOF && s.mustHoldEOF() {
-		err = errInterrupted
+	n, err := t.ReadThrough(id, p)
+	if isEnd(err) && s.mustHoldEOF() {
+		err = engine.ErrInterrupted
 	}
-	err = outcome(callRead, err)
+	err = readOutcome(err)
 	s.mu.Lock()
-	r.endTurnLocked()
-	if n == 0 && (err == errInterrupted || err == errWouldBlock) {
+	r.returned()
+	if n == 0 && err == engine.ErrInterrupted {
 		op := newBlockingRead(s, p)
-		op.seq = seq
-		r.inflight.pushBack(op)
+		r.current = op
 		s.mu.Unlock()
-		s.serveReads(attempt{}, nil, ownRead)
+		s.serveReads(nothing, nil, ownRead)
 		done, err := op.waited(nil)
 		return int(done), s.opError("read", err)
 	}
@@ -156,50 +175,58 @@ func (s *NetworkStream) readAlone(p []byte) (int, error) {
 // mu; finishAlone gives it up.
 func (s *NetworkStream) finishAlone(n int, err error) error {
 	r := &s.read
-	s.counters.bytesRead += uint64(n)
+	s.noteReadLocked(n)
 	var failure error
 	if n == 0 {
-		failure = s.readEndLocked(err)
+		failure = s.readFailure(err)
 	}
-	r.cutAll = nil // it came back with data, or an end of its own
-	moving := s.moving
+	r.stopped() // it came back with data, or an end of its own
+	parks := s.residence == moving
 	switch {
-	case moving:
-	case r.queued.empty():
-		r.restLocked()
+	case parks:
+	case r.empty():
+		s.restReadsLocked()
 	default:
-		r.busy = false
+		r.phase = resting
 		s.wantServeLocked()
 	}
 	s.unlock()
-	if moving {
-		s.serveReads(attempt{}, nil, ownRead)
+	if parks {
+		s.serveReads(nothing, nil, ownRead)
 	}
 	return s.opError("read", failure)
 }
 
-func (s *NetworkStream) refuseBlockingReadLocked(ctx context.Context, size int) error {
+// restReadsLocked gives the reading direction up.
+func (s *NetworkStream) restReadsLocked() {
+	var fx effects
+	s.read.rest(&fx)
+	fx.release()
+}
+
+// refuseBlockingReadLocked makes the checks of a blocking read. canceled is what the caller's context said before mu was
+// locked: it is foreign code.
+func (s *NetworkStream) refuseBlockingReadLocked(canceled error, size int) error {
 	if err := s.readableLocked(); err != nil || size == 0 {
 		return err
 	}
-	if s.read.expiredLocked() {
+	if s.read.expired() {
 		return &IOError{Err: deadlineError()}
 	}
-	if err := ctx.Err(); err != nil {
-		return &IOError{Err: canceledError(err)}
-	}
-	return nil
+	return canceled
 }
 
 // readableLocked checks that the stream is open, may read, and that its socket is open.
 func (s *NetworkStream) readableLocked() error {
 	switch {
-	case s.closed:
-		return s.end.streamErr
+	case s.life.closed():
+		return s.life.end.streamErr
+	case s.auth.refusalLocked() != nil:
+		return s.auth.refusalLocked()
 	case s.config.Access == AccessWrite:
 		return &InvalidOperationError{Message: "the stream does not support reading"}
-	case s.socketClosed:
-		return s.opError("read", &IOError{Err: s.end.socketErr})
+	case s.life.conn != connOpen:
+		return s.opError("read", &IOError{Err: s.life.end.socketErr})
 	}
 	return nil
 }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"net"
 	"time"
+
+	"github.com/seed-9ac8cf60/netstream/internal/engine"
 )
 
 // Socket is the connection below a stream; it mirrors System.Net.Sockets.Socket as far as a NetworkStream's user
@@ -46,7 +48,7 @@ func (k *Socket) Shutdown(how ShutdownHow) error {
 	if how < ShutdownReceive || how > ShutdownBoth {
 		return &ArgumentOutOfRangeError{ParamName: "how", ActualValue: how}
 	}
-	return k.do("shutdown", func(t transport) error {
+	return k.do("shutdown", func(t engine.Connection) error {
 		var err error
 		if how != ShutdownReceive {
 			err = k.stream.shutdownSend(t)
@@ -60,25 +62,25 @@ func (k *Socket) Shutdown(how ShutdownHow) error {
 	})
 }
 
-// shutdownPatience is how long Shutdown waits for a write that was asked back.
+// shutdownPatience is how long Shutdown waits for a write that was interrupted.
 const shutdownPatience = time.Second
 
-// shutdownSend ends the writing half at once: what is pending is cut. Only then it is known whether an end may follow.
-func (s *NetworkStream) shutdownSend(t transport) error {
-	if !t.canCloseWrite() {
+// shutdownSend ends the writing half at once: what is pending is cut. Only then is it known whether an end may follow.
+func (s *NetworkStream) shutdownSend(t engine.Connection) error {
+	if !t.Traits().Halves {
 		return errors.ErrUnsupported
 	}
 	w := &s.write
 	s.mu.Lock()
-	w.finAsked = true
-	s.cutAllLocked(&w.opQueue, shutdownError())
-	own := w.idleLocked()
+	w.fin.ask()
+	s.cutAllLocked(&w.side, shutdownError())
+	own := w.idle()
 	if own {
-		w.busy = true
+		w.phase = owned
 	}
 	s.unlock()
 	if own {
-		s.resumeWrite(attempt{}) // the end goes out now; else behind what was cut, by its owner
+		s.flush(nothing) // the end goes out now; else behind what was cut, by its owner
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), shutdownPatience)
 	defer cancel()
@@ -86,20 +88,20 @@ func (s *NetworkStream) shutdownSend(t transport) error {
 	s.mu.Lock()
 	defer s.unlock()
 	switch {
-	case w.torn != nil:
-		s.closeSocketLocked(w.torn)
-		return w.torn
-	case ctx.Err() != nil && (w.firstSeq != noSeq || w.finBusy || s.finAheadLocked()):
+	case w.halfOut():
+		s.abortLocked(s.life.closeSocket(w.tear.failure))
+		return w.tear.failure
+	case ctx.Err() != nil && (w.inFlight() || w.fin == finSending || w.finAhead()):
 		return deadlineError()
-	case s.end != nil:
-		return s.end.finErr
+	case w.fin == finFailed:
+		return s.life.end.finErr
 	}
 	return nil
 }
 
 // shutdownReceive ends the reading half. What the connection refuses changes nothing here either.
-func (s *NetworkStream) shutdownReceive(t transport) error {
-	if err := t.closeRead(); err != nil {
+func (s *NetworkStream) shutdownReceive(t engine.Connection) error {
+	if err := t.CloseRead(); err != nil {
 		return err
 	}
 	s.mu.Lock()
@@ -114,63 +116,47 @@ func (k *Socket) LocalAddr() net.Addr { return k.stream.localAddr() }
 // RemoteAddr returns the peer's address.
 func (k *Socket) RemoteAddr() net.Addr { return k.stream.remoteAddr() }
 
-// Connected reports whether the connection is up as far as anybody has noticed: false after a failed read or
-// write, after Shutdown and after Close. It does not look at the network.
+// Connected reports whether the connection is up as far as anybody has noticed: false once a read or a write has met a
+// broken connection, and after CloseWrite, Shutdown and Close. It does not look at the network.
 func (k *Socket) Connected() bool {
 	s := k.stream
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.dead == nil && s.disposedLocked() == nil && !s.write.finAsked && !s.shutRead
+	return s.dead == nil && s.fatal() == nil && s.life.disposed() == nil && s.write.fin == finNone && !s.shutRead
 }
 
-// Available returns the number of bytes that a read would get at once.
+// Available returns the number of bytes that a read would get at once; over TLS and over what is only a net.Conn it
+// is 0 or 1, see [NetworkStream.DataAvailable].
 func (k *Socket) Available() (int, error) {
 	var n int
-	err := k.do("available", func(t transport) (err error) {
-		n, err = t.available()
+	err := k.do("available", func(t engine.Connection) (err error) {
+		k.stream.lookAhead()
+		n, err = t.Available()
 		return err
 	})
 	return n, err
 }
 
-// SendQueue returns the number of bytes that the kernel has accepted and the peer has not acknowledged.
+// SendQueue returns the number of bytes that the kernel has accepted and the peer has not acknowledged; over TLS it counts
+// encrypted bytes, those that wait for the kernel included. Only Linux, macOS and FreeBSD tell; elsewhere the error wraps
+// errors.ErrUnsupported.
 func (k *Socket) SendQueue() (int, error) {
 	var n int
-	err := k.do("sendqueue", func(t transport) (err error) {
-		n, err = t.unsent()
+	err := k.do("sendqueue", func(t engine.Connection) (err error) {
+		n, err = t.Unacknowledged()
 		return err
 	})
 	return n, err
 }
 
-// Engine returns the engine that moves the stream's bytes now, and why it is that one.
-func (k *Socket) Engine() (Engine, string) {
-	s := k.stream
-	s.mu.Lock()
-	t := s.transport
-	s.mu.Unlock()
-	return t.engine()
-}
-
-// option names a setting of a connection.
-type option uint8
-
-const (
-	optionNoDelay option = iota
-	optionLinger
-	optionKeepAlive
-	optionReadBuffer
-	optionWriteBuffer
-)
-
 // SetNoDelay switches Nagle's algorithm off (true, the default) or on.
-func (k *Socket) SetNoDelay(noDelay bool) error { return k.set(optionNoDelay, boolInt(noDelay)) }
+func (k *Socket) SetNoDelay(noDelay bool) error { return k.set(engine.NoDelay, boolInt(noDelay)) }
 
 // SetLinger sets SO_LINGER in seconds, negative for off. Zero makes Close discard what the peer has not
 // acknowledged and reset the connection.
 func (k *Socket) SetLinger(sec int) error {
-	return k.do("set", func(t transport) error {
-		err := t.setOption(optionLinger, sec)
+	return k.do("set", func(t engine.Connection) error {
+		err := t.Set(engine.Linger, sec)
 		if err == nil {
 			k.stream.noteLinger(sec == 0)
 		}
@@ -186,18 +172,18 @@ func (s *NetworkStream) noteLinger(zero bool) {
 
 // SetKeepAlive switches keep-alive probes on (the default) or off.
 func (k *Socket) SetKeepAlive(keepalive bool) error {
-	return k.set(optionKeepAlive, boolInt(keepalive))
+	return k.set(engine.KeepAlive, boolInt(keepalive))
 }
 
-// SetReadBuffer sets the size of the kernel's receive buffer, of a Pipe's inbound buffer.
-func (k *Socket) SetReadBuffer(bytes int) error { return k.set(optionReadBuffer, bytes) }
+// SetReadBuffer sets the size in bytes of the kernel's receive buffer, or of a Pipe's inbound buffer.
+func (k *Socket) SetReadBuffer(bytes int) error { return k.set(engine.ReadBuffer, bytes) }
 
-// SetWriteBuffer sets the size of the kernel's send buffer, of a Pipe's outbound buffer. A peer that never reads
-// absorbs about that much before the queue fills.
-func (k *Socket) SetWriteBuffer(bytes int) error { return k.set(optionWriteBuffer, bytes) }
+// SetWriteBuffer sets the size in bytes of the kernel's send buffer, or of a Pipe's outbound buffer. A peer that never
+// reads absorbs about that much before the queue fills.
+func (k *Socket) SetWriteBuffer(bytes int) error { return k.set(engine.WriteBuffer, bytes) }
 
-func (k *Socket) set(o option, value int) error {
-	return k.do("set", func(t transport) error { return t.setOption(o, value) })
+func (k *Socket) set(o engine.Setting, value int) error {
+	return k.do("set", func(t engine.Connection) error { return t.Set(o, value) })
 }
 
 // socketCalls is what package net calls the system calls behind the methods.
@@ -206,7 +192,7 @@ var socketCalls = map[string]string{
 }
 
 // do runs f with the transport kept from going away.
-func (k *Socket) do(op string, f func(transport) error) error {
+func (k *Socket) do(op string, f func(engine.Connection) error) error {
 	s := k.stream
 	t, err := s.enter()
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/seed-9ac8cf60/netstream"
+	"github.com/seed-9ac8cf60/netstream/internal/tests/kit"
 )
 
 // resetConn is a connection whose peer has reset it: writes say so, reads see an end.
@@ -21,7 +22,7 @@ func TestShutdownReceiveUnsupportedChangesNothing(t *testing.T) {
 	for _, how := range []netstream.ShutdownHow{netstream.ShutdownReceive, netstream.ShutdownBoth} {
 		ours, theirs := net.Pipe()
 		defer theirs.Close()
-		s := mustNew(t, resetConn{ours}, nil)
+		s := kit.MustNew(t, resetConn{ours}, nil)
 		defer s.Close()
 		if err := s.Socket().Shutdown(how); !errors.Is(err, errors.ErrUnsupported) {
 			t.Errorf("Shutdown(%d): %v", how, err)

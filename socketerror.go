@@ -6,6 +6,8 @@ import (
 	"os"
 	"strconv"
 	"syscall"
+
+	"github.com/seed-9ac8cf60/netstream/internal/engine"
 )
 
 // SocketErrorCode is a portable socket error number, the same on every
@@ -255,6 +257,12 @@ func (e *SocketError) fromSystem() bool {
 		return false
 	}
 	_, ok = call.Err.(syscall.Errno)
+	return ok
+}
+
+// isBroken reports whether the connection was ended because it broke the rules of a net.Conn.
+func (e *SocketError) isBroken() bool {
+	_, ok := e.cause.(*engine.BrokenError)
 	return ok
 }
 

@@ -4,7 +4,7 @@ package netstream
 
 import "syscall"
 
-// Errnos that some systems do not have; their twins say 0, which no failure is.
+// Errnos that some systems do not have. The twins of this file have 0 for those, which no failure is.
 const (
 	errnoSocketType     = syscall.ESOCKTNOSUPPORT
 	errnoProtocolFamily = syscall.EPFNOSUPPORT

@@ -7,39 +7,49 @@ type Stats struct {
 	BytesRead     uint64        // taken from the kernel
 	BytesWritten  uint64        // accepted by the kernel
 	ReadOps       uint64        // reads started, blocking and begun
-	WriteOps      uint64        // writes started, blocking and begun
+	WriteOps      uint64        // writes started: blocking, begun and posted
+	Posts         uint64        // those of them that were posted
+	LostPosts     uint64        // posts that failed; those dropped are not among them
+	LostBytes     uint64        // of the lost posts, what the kernel has not accepted
 	Dropped       uint64        // writes that OverflowDropOldest took away
 	FailedWrites  uint64        // begun writes that failed, ended or not; those cancelled or dropped are not among them
 	PendingBytes  int64         // of writes that are pending, see [NetworkStream.Pending]
 	PendingWrites int           // their number
 	OldestPending time.Duration // age of the oldest write that the kernel has not accepted yet; 0: none
-	Streams       int           // how many streams were counted: 1, or the group's open ones
+	Streams       int           // how many streams were counted: 1, or those still in the group
 	WriteErr      error         // what WriteErr says; of a group, that of some stream whose writing has failed
 }
 
-// counters are the sums behind Stats; guarded by the stream's mu.
+// counters are the sums behind Stats; guarded by the stream's mu, except for place.
 type counters struct {
-	bytesRead, bytesWritten, readOps, writeOps, dropped uint64
+	bytesRead, bytesWritten, readOps, writeOps, posts, dropped uint64
 
 	failures *writeFailures // nil as long as no begun write has failed
+
+	place int // among the members of the stream's group, from 1; 0: none. Guarded by the group's mu
 }
 
 func (c *counters) stats() Stats {
 	st := Stats{
 		BytesRead: c.bytesRead, BytesWritten: c.bytesWritten,
-		ReadOps: c.readOps, WriteOps: c.writeOps, Dropped: c.dropped,
+		ReadOps: c.readOps, WriteOps: c.writeOps, Posts: c.posts, Dropped: c.dropped,
 	}
 	if f := c.failures; f != nil {
 		st.FailedWrites, st.WriteErr = f.count, f.lost
+		st.LostPosts, st.LostBytes = f.posts, f.bytes
 	}
 	return st
 }
 
-// orphaned returns the counters of a stream that has been collected: nobody counts any more. The collection lies between
+// orphaned returns the sums of a stream that has been collected: nobody counts any more. The collection lies between
 // the last count and this look, which the race detector does not know.
-//
+func (c *counters) orphaned() Stats {
+	sums := c.copied()
+	return sums.stats()
+}
+
 //go:norace
-func (c *counters) orphaned() counters { return *c }
+func (c *counters) copied() counters { return *c }
 
 // Stats returns a snapshot. It may be called at any time, after Close too.
 func (s *NetworkStream) Stats() Stats {
@@ -47,22 +57,10 @@ func (s *NetworkStream) Stats() Stats {
 	defer s.mu.Unlock()
 	st := s.counters.stats()
 	st.Streams = 1
-	writes, bytes := s.write.pendingLocked()
+	writes, bytes := s.write.pending()
 	st.PendingWrites, st.PendingBytes = int(writes), bytes
-	st.OldestPending = s.oldestPendingLocked()
+	st.OldestPending = s.write.oldestAge()
 	return st
-}
-
-func (s *NetworkStream) oldestPendingLocked() time.Duration {
-	w := &s.write
-	begun := w.oldest
-	if op := w.queued.head; begun == 0 && op != nil {
-		begun = op.begun
-	}
-	if begun == 0 {
-		return 0
-	}
-	return max(sinceStart()-begun, 1)
 }
 
 // add sums two snapshots; the age is that of the older one.
@@ -77,6 +75,9 @@ func (st *Stats) add(other Stats) {
 	st.OldestPending = max(st.OldestPending, other.OldestPending)
 	st.Streams += other.Streams
 	st.FailedWrites += other.FailedWrites
+	st.Posts += other.Posts
+	st.LostPosts += other.LostPosts
+	st.LostBytes += other.LostBytes
 	if st.WriteErr == nil {
 		st.WriteErr = other.WriteErr
 	}

@@ -5,6 +5,8 @@ import (
 	"net"
 	"sync"
 	"time"
+
+	"github.com/seed-9ac8cf60/netstream/internal/engine"
 )
 
 // Stream is the asynchronous half of .NET's System.IO.Stream, as NetworkStream overrides it. It is a mirror
@@ -35,38 +37,23 @@ type NetworkStream struct {
 	socket Socket
 	owner  owner // its address names this stream in operations
 
-	// mu guards everything below that does not say otherwise. Only a Group's mu is locked while it is held; no system
-	// call is made and no foreign code runs.
+	// mu guards everything below that does not say otherwise. While it is held only leaves are locked (a Group's limits, a
+	// wakeup, a ManualResetEvent), no system call is made and no foreign code runs. Lock order: see Group.mu.
 	mu        sync.Mutex
-	todo      todo      // what is left to do when mu is given up, see gate.go
-	canMove   bool      // EngineAuto: still portable, may move to the loop
-	moving    bool      // both directions are being parked for the move
-	next      nextTurn  // what the stream's loop is to go on with
-	transport transport // replaced once, by the owner of both directions, when the stream moves to the loop
-	retired   *portable // the transport the stream has moved away from, as long as somebody is in a call on it
+	todo      todo              // what is left to do when mu is given up, see life_gate.go
+	residence residence         // which engine it is on, see engine_move.go
+	next      nextTurn          // what the stream's loop is to go on with
+	transport engine.Connection // replaced once, by the owner of both directions, when the stream moves to the loop
+	moved     *moveResult       // nil until a move has left something behind
 
-	// The gate; see gate.go.
-	users        int32 // calls that use the transport outside both directions
-	closed       bool  // by Close and its like
-	closing      bool  // CloseTimeout is draining: no more writes
-	socketClosed bool  // by Socket().Close
-	releasing    bool  // somebody gives the transport up, or has
-	released     bool
-	finished     bool // everything is over; somebody closes done, or has
-	doneTold     bool // done is closed, or would be
-	resetIfLost  bool // CloseTimeout: the connection is reset if anything was not sent
-	end          *end // nil as long as nobody closes, or asks for Done
+	life life // see life.go
 
-	deadIn     bool         // dead ends the reading too
-	shutRead   bool         // the reading half was shut down by us
-	lingerZero bool         // SetLinger(0): the end is a reset
-	dead       *SocketError // first hard failure of the connection; the inbound side never shows a clean end after it
+	health
 
-	read  opQueue
+	read  readQueue
 	write writeQueue
 
-	readTimeout, writeTimeout time.Duration // of blocking calls; 0: none
-	counters                  *counters     // apart from the stream, which its group outlives
+	counters *counters // apart from the stream: its group needs them for longer
 }
 
 // CanRead reports whether the stream was built for reading and has not been closed. It says nothing about the
@@ -86,7 +73,7 @@ func (s *NetworkStream) CanTimeout() bool { return true }
 func (s *NetworkStream) isOpen() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return !s.closed
+	return !s.life.closed()
 }
 
 // Flush does nothing and succeeds, on a closed stream too, as in .NET: nothing is buffered here. To wait for
@@ -103,15 +90,16 @@ func (s *NetworkStream) LocalAddr() net.Addr { return s.localAddr() }
 func (s *NetworkStream) RemoteAddr() net.Addr { return s.remoteAddr() }
 
 // DataAvailable reports whether a read would get at least one byte at once. It is false at the end of the
-// stream and after a reset, so it cannot be used to see a disconnect. Connections without a descriptor know
-// of a byte only after a zero-byte read has looked. Errors: closed stream or socket.
+// stream and after a reset, so it cannot be used to see a disconnect. Over a connection that is only a net.Conn a byte
+// counts only after a zero-byte read has looked. Errors: closed stream or socket.
 func (s *NetworkStream) DataAvailable() (bool, error) {
 	t, err := s.enter()
 	if err != nil {
 		return false, s.opError("read", &IOError{Err: err})
 	}
 	defer s.leave()
-	n, err := t.available()
+	s.lookAhead()
+	n, err := t.Available()
 	if err != nil {
 		return false, s.opError("read", &IOError{Err: classify("ioctl", err)})
 	}
@@ -123,77 +111,77 @@ func (s *NetworkStream) DataAvailable() (bool, error) {
 func (s *NetworkStream) Done() <-chan struct{} {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	e := s.endLocked()
-	if e.done == nil {
-		e.done = make(chan struct{})
-		if s.doneTold {
-			close(e.done)
-		}
-	}
-	return e.done
+	return s.life.done()
 }
 
 // Err returns nil while the stream is open. After Close it says why the stream ended: the cause given to
-// CloseWithError, ErrQueueFull for OverflowClose, the failure that broke the connection or tore the stream,
-// or net.ErrClosed. Use errors.Is and errors.As.
+// CloseWithError, ErrQueueFull for OverflowClose, the failure that broke the connection or tore the stream, over TLS also
+// a handshake that failed or what ended both directions, or net.ErrClosed. Use errors.Is and errors.As.
 func (s *NetworkStream) Err() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.errLocked()
+}
+
+func (s *NetworkStream) errLocked() error {
 	switch {
-	case !s.closed:
+	case !s.life.closed():
 		return nil
-	case s.end.cause != nil:
-		return s.end.cause
+	case s.life.end.cause != nil:
+		return s.life.end.cause
 	case s.dead != nil:
 		return s.dead
-	case s.write.torn != nil:
-		return s.write.torn
+	case s.fatal() != nil:
+		return s.fatal()
+	}
+	if t := s.write.tear; t != nil && (t.failure.Torn || t.failure.Err != s.life.end.streamErr) { // else Close has lost posts
+		return t.failure
 	}
 	return net.ErrClosed
 }
 
 // ReadTimeout returns the limit of blocking reads; Infinite (-1) when there is none.
-func (s *NetworkStream) ReadTimeout() time.Duration { return s.timeout(&s.readTimeout) }
+func (s *NetworkStream) ReadTimeout() time.Duration { return s.timeout(&s.read.side) }
 
 // WriteTimeout returns the limit of blocking writes; Infinite (-1) when there is none.
-func (s *NetworkStream) WriteTimeout() time.Duration { return s.timeout(&s.writeTimeout) }
+func (s *NetworkStream) WriteTimeout() time.Duration { return s.timeout(&s.write.side) }
 
 // SetReadTimeout limits blocking reads that start from now on. Begin and End are never affected, as in .NET; use
 // SetReadDeadline for those. d is Infinite or positive, anything else is an [*ArgumentOutOfRangeError]
-// named "value", on a closed stream too.
+// named "value", on a closed stream too. After Close it fails with a chain that matches net.ErrClosed.
 func (s *NetworkStream) SetReadTimeout(d time.Duration) error {
-	return s.setTimeout(&s.readTimeout, d)
+	return s.setTimeout(&s.read.side, d)
 }
 
 // SetWriteTimeout limits blocking writes that start from now on, waiting behind other writes included. Begin
-// and End are never affected, as in .NET. d is Infinite or positive.
+// and End are never affected, as in .NET. d and the errors are those of [NetworkStream.SetReadTimeout].
 func (s *NetworkStream) SetWriteTimeout(d time.Duration) error {
-	return s.setTimeout(&s.writeTimeout, d)
+	return s.setTimeout(&s.write.side, d)
 }
 
-func (s *NetworkStream) timeout(field *time.Duration) time.Duration {
+func (s *NetworkStream) timeout(d *side) time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if *field == 0 {
-		return Infinite
+	if limit := d.timeout(); limit != 0 {
+		return limit
 	}
-	return *field
+	return Infinite
 }
 
-func (s *NetworkStream) setTimeout(field *time.Duration, d time.Duration) error {
+func (s *NetworkStream) setTimeout(of *side, d time.Duration) error {
 	if d <= 0 && d != Infinite {
 		return &ArgumentOutOfRangeError{ParamName: "value", ActualValue: d}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err := s.disposedLocked(); err != nil {
+	if err := s.life.disposed(); err != nil {
 		return s.opError("set", &IOError{Err: err})
 	}
-	*field = max(d, 0)
+	of.rarely().timeout = max(d, 0)
 	return nil
 }
 
-// opError makes the error a caller sees. State errors are returned as they are.
+// opError makes the error a caller sees. An *InvalidOperationError is returned as it is.
 func (s *NetworkStream) opError(op string, err error) error {
 	if err == nil || err == io.EOF {
 		return err
@@ -207,7 +195,7 @@ func (s *NetworkStream) opError(op string, err error) error {
 	return opErrorBetween(op, s.ends(), err)
 }
 
-// checkRange holds the arguments of Begin to the page: buffer, then offset, then size.
+// checkRange checks the arguments of Begin in .NET's order: buffer, then offset, then size.
 func checkRange(buffer []byte, offset, size int) error {
 	switch {
 	case buffer == nil:

@@ -2,6 +2,8 @@ package netstream
 
 import (
 	"context"
+
+	"github.com/seed-9ac8cf60/netstream/internal/engine"
 )
 
 // BeginWrite begins to write size bytes of buffer from offset on and returns at once; it mirrors
@@ -14,18 +16,18 @@ import (
 // one that is never ended costs garbage and nothing else.
 //
 // When nothing is ahead and the write answers something, the caller's goroutine makes the first attempt to send, at
-// most 64 KiB; if that finishes the write, CompletedSynchronously is true (the callback still runs elsewhere). What is
-// pushed unasked is left to the stream's loop, but for a few in each millisecond; see [SendNow]. Begin never
+// most 64 KiB; if that finishes the write, CompletedSynchronously is true (the callback still runs elsewhere). The
+// stream's loop sends what is pushed unasked, except for a few writes in each millisecond; see [SendNow]. Begin never
 // waits for the network, for room, or for a callback.
 //
 // A size of 0 is a real operation: it queues behind the others and reports a broken connection.
 //
 // An error means that nothing was lent and no callback will run. In the order of the checks:
 // [*ArgumentNullError] for a nil buffer; [*ArgumentOutOfRangeError] for offset and size;
-// [*ObjectDisposedError] after Close; [*InvalidOperationError] when the stream is read-only; a wrapped
-// ObjectDisposedError when the socket was closed under the stream; an [*IOError] with Torn after a write was
-// cut in the middle; [ErrQueueFull] when the queue is full. A broken connection, a deadline that has passed
-// and CloseWrite are not errors of Begin: EndWrite reports them.
+// [*ObjectDisposedError] after Close; [*InvalidOperationError] while CloseTimeout drains, during a TLS handshake and when
+// the stream is read-only; a wrapped ObjectDisposedError when the socket was closed under the stream; an [*IOError], with
+// Torn after a write was cut in the middle, without it after a post was lost; [ErrQueueFull] when the queue is full. A
+// broken connection, a deadline that has passed and CloseWrite are not errors of Begin: EndWrite reports them.
 func (s *NetworkStream) BeginWrite(buffer []byte, offset, size int, callback AsyncCallback, state any) (AsyncResult, error) {
 	if err := checkRange(buffer, offset, size); err != nil {
 		return AsyncResult{}, err
@@ -53,114 +55,127 @@ func (s *NetworkStream) beginWrite(op *operation) (AsyncResult, error) {
 	result := op.result()
 	w := &s.write
 	s.mu.Lock()
-	if err := s.admitLocked(op); err != nil {
-		closeIt := err == ErrQueueFull && s.config.Overflow == OverflowClose
-		s.unlock()
+	if err := s.admitLocked(op.size); err != nil {
 		op.release(2)
-		if closeIt {
-			s.startClose(ErrQueueFull, false)
-		}
-		return AsyncResult{}, err
+		return AsyncResult{}, s.refuse(err)
 	}
+	op.room = roomHeld
 	s.counters.writeOps++
-	if err := s.doomLocked(); err != nil {
-		op.err, op.doomed = err, true
+	if err := s.write.failsUnsent(); err != nil {
+		op.rarely().err, op.fate = err, fateUnsent
 	}
-	pending, _ := w.pendingLocked() // op itself is one
-	nothingAhead := w.idleLocked() && pending+int64(w.piled.Load()) == 1
-	if op.doomed && nothingAhead {
-		op.sync = true
-		s.endWriteLocked(op, op.err)
+	pending, _ := w.pending() // op itself is one
+	nothingAhead := w.idle() && pending+int64(w.piled.Load()) == 1
+	if op.fate == fateUnsent && nothingAhead {
+		s.endAtOnceLocked(op)
 		s.unlock()
 		return result.finished(true), nil
 	}
-	w.enqueueLocked(op)
 	answers := s.noteBegunLocked()
-	if !nothingAhead || op.doomed || !s.callerSendsLocked(answers) {
-		op.begun = w.beginTimeLocked()
+	if !nothingAhead || op.fate == fateUnsent || !s.callerSendsLocked(answers) {
+		op.begun = w.beginTime()
+		w.push(op)
 		s.wantFlushLocked()
 		s.unlock()
 		return result, nil
 	}
-	w.busy = true
-	w.claimLocked(-1)
-	s.noteInflightLocked()
+	w.own(op, owned)
 	t := s.transport
 	s.mu.Unlock()
 	return result.finished(s.sendNow(t, op)), nil
 }
 
-// admitLocked makes the checks of Begin, in .NET's order, and counts op as pending.
-func (s *NetworkStream) admitLocked(op *operation) error {
+// admitLocked makes the checks of Begin, in .NET's order, and counts a write of that size as pending.
+func (s *NetworkStream) admitLocked(size int64) error {
 	if err := s.writableLocked(); err != nil {
 		return err
 	}
-	if s.write.torn != nil {
-		return s.opError("write", s.write.torn)
+	if t := s.write.tear; t != nil {
+		return s.opError("write", t.failure)
 	}
-	if !s.roomForLocked(op) {
+	if !s.write.admit(size) && !s.makeRoomLocked(size) {
 		return ErrQueueFull
 	}
 	return nil
 }
 
+// refuse gives up mu and closes the stream if that is what happens to a consumer that is too slow. It returns why nothing
+// was begun.
+func (s *NetworkStream) refuse(err error) error {
+	s.unlock()
+	s.closeIfFull(err)
+	return err
+}
+
+// closeIfFull closes the stream if err says that its queue is full, and that is the policy.
+func (s *NetworkStream) closeIfFull(err error) {
+	if err == ErrQueueFull && s.config.Overflow == OverflowClose {
+		s.startClose(ErrQueueFull, false)
+	}
+}
+
+// makeRoomLocked counts a write as pending by dropping others, if the policy allows that and it helps.
+func (s *NetworkStream) makeRoomLocked(size int64) bool {
+	if s.config.Overflow != OverflowDropOldest {
+		return false
+	}
+	var fx writeEffects
+	admitted := s.write.makeRoom(size, &fx)
+	s.carryOutLocked(&fx)
+	fx.release()
+	return admitted
+}
+
+// endAtOnceLocked ends op, which fails unsent and has nothing ahead.
+func (s *NetworkStream) endAtOnceLocked(op *operation) {
+	var fx writeEffects
+	op.sync = true
+	s.write.endFailed(op, &IOError{Err: op.uncommon.Load().err}, &fx)
+	s.carryOutLocked(&fx)
+	fx.release()
+}
+
 // writableLocked checks that the stream is open, may write, and that its socket is open.
 func (s *NetworkStream) writableLocked() error {
 	switch {
-	case s.closed:
-		return s.end.streamErr
-	case s.closing:
+	case s.life.closed():
+		return s.life.end.streamErr
+	case s.life.stream == streamDraining:
 		return errClosing
+	case s.auth.refusalLocked() != nil:
+		return s.auth.refusalLocked()
 	case s.config.Access == AccessRead:
 		return &InvalidOperationError{Message: "the stream does not support writing"}
-	case s.socketClosed:
-		return s.opError("write", &IOError{Err: s.end.socketErr})
-	}
-	return nil
-}
-
-// doomLocked returns what a write begun now ends with, if that is known before it is sent.
-func (s *NetworkStream) doomLocked() error {
-	switch {
-	case s.write.finAsked:
-		return shutdownError()
-	case s.write.expiredLocked():
-		return deadlineError()
+	case s.life.conn != connOpen:
+		return s.opError("write", &IOError{Err: s.life.end.socketErr})
 	}
 	return nil
 }
 
 // sendNow makes Begin's own attempt to send op, which the caller has put in flight, and hands the rest to the
 // stream's loop. It reports whether the attempt finished the operation.
-func (s *NetworkStream) sendNow(t transport, op *operation) (finished bool) {
-	var n int
-	var err error
+func (s *NetworkStream) sendNow(t engine.Connection, op *operation) (finished bool) {
+	var last attempt
 	size := op.size
 	if size <= directBytes && !op.vectored {
-		n, err = t.tryWrite(op.buffer[:])
+		last.taken, last.done, last.err = t.TryWrite(op.buffer[:])
 	} else {
-		n, err = tryBeginning(t, op)
+		last = tryBeginning(t, op)
 	}
-	last := attempt{true, n, err}
-	switch {
-	case err == errWouldBlock:
-		last = attempt{}
-		op.begun = sinceStart()
-	case err == nil && int64(n) < size:
-		op.begun = sinceStart()
-	default:
+	if last.err != engine.ErrWouldBlock && (last.err != nil || int64(last.done) == size) {
 		finished = true
 		op.sync = true // before the completion, so that the callback sees it
 	}
-	s.nextWrite(last, turnBytes) // the turn is over: others are not sent by this caller
+	s.goOn(last, true) // others are not sent by this caller
 	return finished
 }
 
 // tryBeginning makes one attempt to send up to directBytes of op.
-func tryBeginning(t transport, op *operation) (int, error) {
+func tryBeginning(t engine.Connection, op *operation) (last attempt) {
 	v := takeVectors()
 	defer v.giveBack()
-	return t.tryWrite(v.fillBytes(op, directBytes))
+	last.taken, last.done, last.err = t.TryWrite(v.fillBytes(op, directBytes))
+	return last
 }
 
 // EndWrite waits until the write that ar stands for has completed and returns its outcome; it mirrors
@@ -192,19 +207,19 @@ func (s *NetworkStream) checkResult(ar AsyncResult) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed {
-		return s.end.streamErr
+	if s.life.closed() {
+		return s.life.end.streamErr
 	}
 	return &ArgumentNullError{ParamName: "asyncResult"}
 }
 
-// Write sends all of p and returns when the kernel has accepted every byte; it implements net.Conn. It waits its
-// turn behind begun writes, and waits for room when the queue is full. On failure it returns how many bytes were
+// Write sends all of p and returns when the kernel has accepted every byte; it implements net.Conn. It waits in
+// line behind begun writes, and waits for room when the queue is full. On failure it returns how many bytes were
 // accepted. A Write that a deadline or WriteTimeout cut in the middle leaves the stream to the next blocking
 // Write, as net.Conn does; begun writes fail with Torn until then. An empty p on an open stream is 0, nil. For several
 // buffers there is [NetworkStream.WriteBuffers]: net.Buffers.WriteTo(stream) would call Write once for each.
 func (s *NetworkStream) Write(p []byte) (int, error) {
-	n, err := s.writeBlocking(context.Background(), p, nil, true)
+	n, err := s.writeBlocking(context.Background(), p, nil, byResumable)
 	return int(n), err
 }
 
@@ -214,80 +229,72 @@ func (s *NetworkStream) WriteContext(ctx context.Context, p []byte) (int, error)
 	if ctx == nil {
 		return 0, &ArgumentNullError{ParamName: "ctx"}
 	}
-	n, err := s.writeBlocking(ctx, p, nil, false)
+	n, err := s.writeBlocking(ctx, p, nil, byBlocking)
 	return int(n), err
 }
 
 // writeBlocking writes p, or the buffers.
-func (s *NetworkStream) writeBlocking(ctx context.Context, p []byte, buffers [][]byte, soft bool) (int64, error) {
+func (s *NetworkStream) writeBlocking(ctx context.Context, p []byte, buffers [][]byte, as caller) (int64, error) {
 	w := &s.write
-	size := int64(len(p)) + sizeOf(buffers)
+	size, canceled := int64(len(p))+sizeOf(buffers), contextError(ctx)
 	s.mu.Lock()
-	if err := s.refuseBlockingWriteLocked(ctx, soft, size); err != nil || size == 0 {
+	if err := s.refuseBlockingWriteLocked(canceled, as, size); err != nil || size == 0 {
 		s.mu.Unlock()
 		return 0, s.opError("write", err)
 	}
-	timeout := s.writeTimeout
-	if !w.idleLocked() || w.roomWrites > 0 {
-		op := s.newBlockingWriteLocked(p, size, soft)
-		op.lend(buffers)
-		op.begun = sinceStart()
-		if w.room.empty() && s.chargeLocked(op) {
-			w.enqueueLocked(op)
-			s.wantFlushLocked()
-		} else {
-			s.enterRoomLocked(op)
-		}
+	timeout := w.timeout()
+	op := s.newBlockingWriteLocked(p, buffers, as)
+	if !w.idle() || w.roomWrites > 0 {
+		s.queueBlockingWriteLocked(op)
 		s.unlock()
 		s.helpFlush()
 		done, err := op.waited(s.watch(ctx, op, timeout))
 		return done, s.opError("write", err)
 	}
-	op := s.startBlockingWriteLocked(p, size, soft)
-	op.lend(buffers)
-	turn, t := w.turn, s.transport
+	w.ownBlocking(op)
+	id, t := w.id, s.transport
 	s.unlock()
 	stop := s.watch(ctx, op, timeout)
-	n, err := s.writeThrough(t, turn, op)
-	s.resumeWrite(attempt{n > 0 || err != errInterrupted && err != errWouldBlock, n, err})
+	s.flush(moved(s.writeThrough(t, id, op)))
 	done, err := op.waited(stop)
 	return done, s.opError("write", err)
 }
 
-func (s *NetworkStream) newBlockingWriteLocked(p []byte, size int64, soft bool) *operation {
+// newBlockingWriteLocked makes the operation of a blocking write of p, or of the buffers.
+func (s *NetworkStream) newBlockingWriteLocked(p []byte, buffers [][]byte, as caller) *operation {
 	s.counters.writeOps++
 	op := newOperation(&s.owner, kindWrite, nil, nil)
-	op.buffer[0], op.size, op.blocking, op.soft, op.epoch = p, size, true, soft, s.write.tears
+	op.buffer[0], op.size = p, int64(len(p))
+	if buffers != nil {
+		op.size = op.lend(buffers)
+	}
+	op.caller, op.begun = as, engine.SinceStart()
 	return op
 }
 
-// startBlockingWriteLocked makes the caller the owner of the idle direction, with its write in flight.
-func (s *NetworkStream) startBlockingWriteLocked(p []byte, size int64, soft bool) *operation {
+// queueBlockingWriteLocked has op wait in the queue, or for room.
+func (s *NetworkStream) queueBlockingWriteLocked(op *operation) {
 	w := &s.write
-	op := s.newBlockingWriteLocked(p, size, soft)
-	op.begun = sinceStart()
-	s.forceChargeLocked(op)
-	w.enqueueLocked(op)
-	w.claimLocked(-1)
-	w.busy, w.waiting = true, true
-	s.failHeadsLocked() // a soft tear ends here
-	s.noteInflightLocked()
-	return op
+	if w.roomHead() == nil && w.charge(op.size) {
+		op.room = roomHeld
+		w.push(op)
+		s.wantFlushLocked()
+		return
+	}
+	s.enterRoomLocked(op)
 }
 
-// refuseBlockingWriteLocked makes the checks of a blocking write. The context comes last, as in .NET.
-func (s *NetworkStream) refuseBlockingWriteLocked(ctx context.Context, soft bool, size int64) error {
+// refuseBlockingWriteLocked makes the checks of a blocking write. The context comes last, as in .NET: canceled is what it
+// said before mu was locked.
+func (s *NetworkStream) refuseBlockingWriteLocked(canceled error, as caller, size int64) error {
 	if err := s.writableLocked(); err != nil || size == 0 {
 		return err
 	}
-	if w := &s.write; w.torn != nil && !(w.soft && soft) {
-		return w.torn
+	if t := s.write.tear; t != nil && !(t.resumable && as == byResumable) {
+		return t.failure
 	}
-	if e := s.doomLocked(); e != nil {
+	if e := s.write.failsUnsent(); e != nil {
 		return &IOError{Err: e}
 	}
-	if err := ctx.Err(); err != nil {
-		return &IOError{Err: canceledError(err)}
-	}
-	return nil
+	return canceled
 }

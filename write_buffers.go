@@ -1,6 +1,10 @@
 package netstream
 
-import "context"
+import (
+	"context"
+
+	"github.com/seed-9ac8cf60/netstream/internal/engine"
+)
 
 // WriteBuffers sends all the buffers one after the other as one message and returns when the kernel has accepted every
 // byte; otherwise it is [NetworkStream.Write]. What fits into one vectored send goes out in one. It returns the number of
@@ -11,7 +15,7 @@ import "context"
 // calls Write once for each buffer of any other (golang/go#21676): a system call each, and other writers' messages in
 // between.
 func (s *NetworkStream) WriteBuffers(buffers [][]byte) (int64, error) {
-	return s.writeBlocking(context.Background(), nil, buffers, true)
+	return s.writeBlocking(context.Background(), nil, buffers, byResumable)
 }
 
 func sizeOf(buffers [][]byte) (size int64) {
@@ -26,37 +30,36 @@ func (op *operation) lend(buffers [][]byte) (size int64) {
 	if buffers == nil {
 		return 0
 	}
-	if op.vectors == nil {
-		op.vectors = new([][]byte)
-	}
+	u := op.rarely()
 	for _, b := range buffers {
 		if len(b) > 0 {
-			*op.vectors = append(*op.vectors, b)
+			u.vectors = append(u.vectors, b)
 			size += int64(len(b))
 		}
 	}
-	switch pieces := *op.vectors; {
+	switch pieces := u.vectors; {
 	case len(pieces) > 1:
 		op.vectored = true
 	case len(pieces) == 1:
 		op.buffer[0] = pieces[0]
-		op.clearVectors()
+		u.clearVectors()
 	}
 	return size
 }
 
 // writeThrough is the owner's blocking call for op, which alone is in flight.
-func (s *NetworkStream) writeThrough(t transport, turn uint32, op *operation) (int, error) {
+func (s *NetworkStream) writeThrough(t engine.Connection, id uint32, op *operation) (int, error) {
 	if !op.vectored {
-		return t.writeThrough(turn, op.buffer[:])
+		return t.WriteThrough(id, op.buffer[:])
 	}
-	if t.keeps() == 0 { // it would have the loop send anyway
-		return 0, errWouldBlock
+	if traits := t.Traits(); !traits.Through || traits.Holds { // the vectors would be filled in for nothing
+		return 0, engine.ErrInterrupted
 	}
-	if batch, _ := s.write.join(t.joins()); batch != nil { // nextWrite gives it back
-		return t.writeThrough(turn, batch)
+	if how := t.Traits().Joining; how != engine.JoinNothing { // goOn gives it back
+		batch, _ := s.write.join(how)
+		return t.WriteThrough(id, batch)
 	}
 	v := takeVectors()
 	defer v.giveBack()
-	return t.writeThrough(turn, v.fill(op))
+	return t.WriteThrough(id, s.write.fill(v))
 }

@@ -24,7 +24,7 @@ func newDemoCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "Run the .NET example, send a file, race net.Conn.Write",
-		Long: `demo runs three steps over TCP on this machine's loopback and prints each as it happens:
+		Long: `demo runs four steps over TCP on this machine's loopback and prints each as it happens:
 
   1. The example of the .NET page NetworkStream.BeginWrite: a client writes
      "Are you receiving this message?", a callback on another goroutine ends the
@@ -33,6 +33,7 @@ func newDemoCommand() *cobra.Command {
      computes its SHA-256, which must agree with the sender's.
   3. Messages of 64 bytes are written once with net.Conn.Write and once with
      BeginWrite, 1,024 in flight, to the same receiver: both rates and their ratio.
+  4. The same over TLS, against tls.Conn.Write.
 
 Ctrl-C stops it. Nothing is written to disk, nothing leaves the machine.`,
 		Example: `  netstream demo
@@ -49,7 +50,7 @@ Ctrl-C stops it. Nothing is written to disk, nothing leaves the machine.`,
 		},
 	}
 	cmd.Flags().StringVar(&opts.file, "file", "", "the file that step 2 sends (default: this program's own executable)")
-	cmd.Flags().IntVar(&opts.messages, "messages", defaultMessages, "how many messages step 3 writes each way")
+	cmd.Flags().IntVar(&opts.messages, "messages", defaultMessages, "how many messages steps 3 and 4 write each way")
 	return cmd
 }
 
@@ -65,6 +66,7 @@ func runDemo(ctx context.Context, opts demoOptions, out *output) error {
 		func() error { return runExample(ctx, out) },
 		func() error { return sendFile(ctx, out, file) },
 		func() error { return runRace(ctx, out, opts.messages) },
+		func() error { return runEncryptedRace(ctx, out, opts.messages) },
 		out.failed,
 	}
 	for _, step := range steps {

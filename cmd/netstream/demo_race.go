@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"net"
 	"runtime"
@@ -27,11 +28,13 @@ type contender struct {
 // runRace writes the same messages with net.Conn.Write and with BeginWrite, each to the same receiver.
 func runRace(ctx context.Context, out *output, messages int) error {
 	out.heading("3. Messages of %d bytes, %s each way, to the same receiver", messageSize, commas(int64(messages)))
-	plain, err := race(ctx, out, messages, dialPlain)
+	plain, err := race(ctx, out, messages, nil, dialPlain)
 	if err != nil {
 		return err
 	}
-	pipelined, err := race(ctx, out, messages, dialPipelined)
+	pipelined, err := race(ctx, out, messages, nil, func(ctx context.Context, address string) (*contender, error) {
+		return dialPipelined(ctx, address, nil)
+	})
 	if err != nil {
 		return err
 	}
@@ -40,22 +43,14 @@ func runRace(ctx context.Context, out *output, messages int) error {
 	return nil
 }
 
-// race measures one contender: messages per second, from the first write until the receiver has the last byte.
-func race(ctx context.Context, out *output, messages int, dial func(context.Context, string) (*contender, error)) (rate float64, err error) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
-	}
-	defer ln.Close()
-	c, err := dial(ctx, ln.Addr().String())
+// race measures one contender: messages per second, from the first write until the receiver has the last byte. The
+// receiver is net's connection, or crypto/tls over it with a config.
+func race(ctx context.Context, out *output, messages int, config *tls.Config, dial func(context.Context, string) (*contender, error)) (rate float64, err error) {
+	c, peer, err := start(ctx, config, dial)
 	if err != nil {
 		return 0, err
 	}
 	defer c.conn.Close()
-	peer, err := ln.Accept() // the connection is in the backlog
-	if err != nil {
-		return 0, err
-	}
 	defer peer.Close()
 	defer closeWhenDone(ctx, c.conn, peer)()
 
@@ -74,6 +69,51 @@ func race(ctx context.Context, out *output, messages int, dial func(context.Cont
 	out.say("", "%-15s %10s messages/s, %v, %.2f allocations per message",
 		c.name, commas(int64(rate)), took.Round(time.Millisecond/10), float64(after.Mallocs-before.Mallocs)/float64(messages))
 	return rate, nil
+}
+
+// start connects a contender and its receiver.
+func start(ctx context.Context, config *tls.Config, dial func(context.Context, string) (*contender, error)) (c *contender, peer net.Conn, err error) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, nil, err
+	}
+	defer ln.Close()
+	return meetThrough(ctx, ln, config, dial)
+}
+
+// meetThrough is start with the listener that the receiver comes from.
+func meetThrough(ctx context.Context, ln net.Listener, config *tls.Config, dial func(context.Context, string) (*contender, error)) (c *contender, peer net.Conn, err error) {
+	type accepted struct {
+		conn net.Conn
+		err  error
+	}
+	met := make(chan accepted, 1)
+	go func() {
+		conn, err := ln.Accept()
+		if err == nil && config != nil {
+			server := tls.Server(conn, config)
+			conn, err = server, server.HandshakeContext(ctx)
+		}
+		met <- accepted{conn, err}
+	}()
+	c, err = dial(ctx, ln.Addr().String())
+	if err != nil {
+		ln.Close() // nobody may have dialled, and Accept would wait for ever
+	}
+	a := <-met
+	if err == nil {
+		err = a.err
+	}
+	if err == nil {
+		return c, a.conn, nil
+	}
+	if a.conn != nil {
+		a.conn.Close()
+	}
+	if c != nil {
+		c.conn.Close()
+	}
+	return nil, nil, err
 }
 
 // transfer sends count messages and waits until peer has received them.
@@ -110,20 +150,25 @@ func dialPlain(ctx context.Context, address string) (*contender, error) {
 	if err != nil {
 		return nil, err
 	}
+	return writeEach("net.Conn.Write", conn), nil
+}
+
+// writeEach is a Write for each message.
+func writeEach(name string, conn net.Conn) *contender {
 	var message [messageSize]byte
-	return &contender{name: "net.Conn.Write", conn: conn, send: func(_ context.Context, count int) error {
+	return &contender{name: name, conn: conn, send: func(_ context.Context, count int) error {
 		for range count { // ctx closes the connection, and that ends the Write
 			if _, err := conn.Write(message[:]); err != nil {
 				return err
 			}
 		}
 		return nil
-	}}, nil
+	}}
 }
 
 // dialPipelined is BeginWrite with inFlight messages under way.
-func dialPipelined(ctx context.Context, address string) (*contender, error) {
-	stream, err := netstream.Dial(ctx, "tcp", address, nil)
+func dialPipelined(ctx context.Context, address string, cfg *netstream.Config) (*contender, error) {
+	stream, err := netstream.Dial(ctx, "tcp", address, cfg)
 	if err != nil {
 		return nil, err
 	}

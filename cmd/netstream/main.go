@@ -1,6 +1,6 @@
 // Command netstream shows what package netstream does, on this machine and for real.
 //
-//	netstream demo       the example, a file with its checksum, and a race against net.Conn.Write
+//	netstream demo       the example, a file with its checksum, and races against net.Conn.Write and tls.Conn.Write
 //	netstream version    version, Go release and platform
 //
 // It exits with status 0 when all went well, 1 when something failed, 2 when it was called wrongly and 130 when

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"math/rand/v2"
+	"net"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -15,16 +16,19 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/seed-9ac8cf60/netstream/internal/tests/kit"
 )
 
 // patience is how long a test waits for something that takes milliseconds.
 const patience = 60 * time.Second
 
-// TestMain lets a test start this very binary as the program itself.
+// TestMain lets a test start this very binary as the program itself, and leaves out what this system cannot do.
 func TestMain(m *testing.M) {
 	if os.Getenv("NETSTREAM_TEST_RUN_MAIN") != "" {
 		main()
 	}
+	kit.LeaveOut()
 	os.Exit(m.Run())
 }
 
@@ -51,7 +55,7 @@ func writeFile(t *testing.T, size int) string {
 	t.Helper()
 	content := make([]byte, size)
 	_, _ = rand.NewChaCha8([32]byte{1}).Read(content) // never fails
-	path := filepath.Join(t.TempDir(), "file")
+	path := filepath.Join(kit.TempDir(t), "file")
 	if err := os.WriteFile(path, content, 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -61,7 +65,7 @@ func writeFile(t *testing.T, size int) string {
 // TestRun holds the statuses and the one line that goes with each.
 func TestRun(t *testing.T) {
 	small, empty := writeFile(t, 100_000), writeFile(t, 0)
-	missing := filepath.Join(t.TempDir(), "missing")
+	missing := filepath.Join(kit.TempDir(t), "missing")
 
 	tests := []struct {
 		name   string
@@ -89,7 +93,7 @@ func TestRun(t *testing.T) {
 		{name: "line break in argument", args: []string{"demo", "--a\nb"}, status: statusUsage, stderr: `--a\nb`},
 
 		{name: "missing file", args: []string{"demo", "--file", missing}, status: statusFailed, stderr: missing},
-		{name: "directory as file", args: []string{"demo", "--file", t.TempDir()}, status: statusFailed, stderr: "is a directory"},
+		{name: "directory as file", args: []string{"demo", "--file", kit.TempDir(t)}, status: statusFailed, stderr: "is a directory"},
 		{name: "device as file", args: []string{"demo", "--file", os.DevNull}, status: statusFailed, stderr: "is not a regular file"},
 		{name: "cancelled", ctx: cancelled(), args: []string{"demo"}, status: statusInterrupted, stderr: "interrupted"},
 		{name: "cancelled and bad flag", ctx: cancelled(), args: []string{"demo", "--bogus"}, status: statusUsage, stderr: "--bogus"},
@@ -162,6 +166,10 @@ func TestDemoTellsEachStep(t *testing.T) {
 		`             net\.Conn\.Write +[\d,]+ messages/s, .*`,
 		`             BeginWrite +[\d,]+ messages/s, .*`,
 		`   ratio     BeginWrite, 1,024 in flight with a callback each, reached \d+\.\d times the rate of net\.Conn\.Write`,
+		`4\. The same over TLS`,
+		`             tls\.Conn\.Write +[\d,]+ messages/s, .*`,
+		`             BeginWrite +[\d,]+ messages/s, .*`,
+		`   ratio     BeginWrite, 1,024 in flight with a callback each, reached \d+\.\d times the rate of tls\.Conn\.Write`,
 	})
 }
 
@@ -221,7 +229,7 @@ func TestInterrupt(t *testing.T) {
 
 			status := make(chan int, 1)
 			go func() {
-				status <- run(ctx, []string{"demo", "--file", path, "--messages", "300000"}, strings.NewReader(""), stdout, &stderr)
+				status <- run(ctx, []string{"demo", "--file", path, "--messages", "30000"}, strings.NewReader(""), stdout, &stderr)
 			}()
 			select {
 			case got := <-status:
@@ -302,4 +310,32 @@ func FuzzDemoArguments(f *testing.F) {
 			t.Errorf("status %d with standard output %q", got.status, got.stdout)
 		}
 	})
+}
+
+// busyListener accepts later than the client has connected.
+type busyListener struct{ net.Listener }
+
+func (l busyListener) Accept() (net.Conn, error) {
+	time.Sleep(20 * time.Millisecond)
+	return l.Listener.Accept()
+}
+
+// TestRaceWaitsForItsReceiver holds that a connection counts also when it is accepted late, and that none is waited for that nobody
+// has asked for.
+func TestRaceWaitsForItsReceiver(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, peer, err := meetThrough(t.Context(), busyListener{ln}, nil, dialPlain)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.conn.Close()
+	peer.Close()
+	refused := errors.New("refused")
+	fails := func(context.Context, string) (*contender, error) { return nil, refused }
+	if _, _, err := meetThrough(t.Context(), busyListener{ln}, nil, fails); !errors.Is(err, refused) {
+		t.Errorf("nobody dials: %v", err)
+	}
 }

@@ -15,7 +15,7 @@ import (
 func BenchmarkEventLoop(b *testing.B) {
 	l := testLoop(b, eventBatch)
 	s, peer := pair(b, l)
-	back, err := l.Add(peer)
+	back, err := l.Add(peer, false)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -26,8 +26,8 @@ func BenchmarkEventLoop(b *testing.B) {
 	one, two := newEcho(s, &left, done), newEcho(back, &left, done)
 	b.ReportAllocs()
 	b.ResetTimer()
-	l.Post(&one.task)
-	l.Post(&two.task)
+	l.Post(one)
+	l.Post(two)
 	write(b, peer, "x")
 	<-done
 	b.StopTimer()
@@ -84,7 +84,7 @@ func BenchmarkEventNet(b *testing.B) {
 func BenchmarkPostToIdleLoop(b *testing.B) {
 	l := testLoop(b, eventBatch)
 	done := make(chan struct{}, 1)
-	t := &Task{Runner: job(func() { done <- struct{}{} })}
+	t := job(func() { done <- struct{}{} })
 	b.ReportAllocs()
 	for b.Loop() {
 		l.Post(t)
@@ -97,8 +97,8 @@ func BenchmarkPostFromTask(b *testing.B) {
 	l := testLoop(b, eventBatch)
 	done := make(chan struct{})
 	left := b.N
-	t := new(Task)
-	t.Runner = job(func() {
+	var t job
+	t = job(func() {
 		if left--; left <= 0 {
 			close(done)
 			return
@@ -137,7 +137,7 @@ func BenchmarkRegister(b *testing.B) {
 }
 
 func register(b *testing.B, l *Loop, fd int) {
-	s, err := l.Add(fd)
+	s, err := l.Add(fd, false)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -64,7 +64,7 @@ func TestEventToTaskAllocatesNothing(t *testing.T) {
 	}
 	l := testLoop(t, 16)
 	s, peer := pair(t, l)
-	back, err := l.Add(peer)
+	back, err := l.Add(peer, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,8 +75,8 @@ func TestEventToTaskAllocatesNothing(t *testing.T) {
 		a, b := newEcho(s, left, done), newEcho(back, left, done)
 		var from, to runtime.MemStats
 		runtime.ReadMemStats(&from)
-		l.Post(&a.task)
-		l.Post(&b.task)
+		l.Post(a)
+		l.Post(b)
 		write(t, peer, "x")
 		wait(t, done, "end of the round")
 		runtime.ReadMemStats(&to)
@@ -103,15 +103,15 @@ func TestEverythingAtOnce(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 4 {
 		s, peer := pair(t, l)
-		back, err := l.Add(peer)
+		back, err := l.Add(peer, false)
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer back.Remove()
 		left, done := new(atomic.Int64), make(chan struct{})
 		left.Store(2000)
-		l.Post(&newEcho(s, left, done).task)
-		l.Post(&newEcho(back, left, done).task)
+		l.Post(newEcho(s, left, done))
+		l.Post(newEcho(back, left, done))
 		write(t, peer, "x")
 		wg.Add(1)
 		go func() { <-done; wg.Done() }()
@@ -139,7 +139,7 @@ func TestEverythingAtOnce(t *testing.T) {
 	eventually(t, "rest", func() bool {
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		return l.permits == 0 && l.queued == 0 && l.unstarted == 0 && !l.away
+		return l.permits == 0 && l.tasks.count == 0 && l.unstarted == 0 && !l.away
 	})
 }
 

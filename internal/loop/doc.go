@@ -1,6 +1,7 @@
 // Package loop watches sockets with epoll and runs queued work, on goroutines
 // that ride on Go's own network poller. It knows descriptors, readiness and
-// tasks, nothing of streams. It exists on Linux; elsewhere it is empty.
+// tasks, nothing of streams. Loops and their sockets exist on Linux. Elsewhere a
+// [Batch] is all there is, and on Windows the wait for room in a send buffer.
 //
 // # Contract
 //

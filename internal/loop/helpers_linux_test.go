@@ -48,7 +48,7 @@ func quietLoop(t testing.TB, batch int) *Loop {
 func pair(t testing.TB, l *Loop) (*Socket, int) {
 	t.Helper()
 	fds := socketpair(t)
-	s, err := l.Add(fds[0])
+	s, err := l.Add(fds[0], false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,8 +62,34 @@ func socketpair(t testing.TB) [2]int {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { unix.Close(fds[0]); unix.Close(fds[1]) })
+	owns(t, fds[0], fds[1])
 	return fds
+}
+
+// open has the descriptors that tests have made and not closed, each with the mark of its owner: a number that was closed
+// belongs to somebody else at once, perhaps to an epoll descriptor.
+var open sync.Map
+
+// owns has the descriptors closed at the end of the test, unless closeFD comes first.
+func owns(t testing.TB, fds ...int) {
+	for _, fd := range fds {
+		mark := new(int)
+		open.Store(fd, mark)
+		t.Cleanup(func() {
+			if open.CompareAndDelete(fd, mark) {
+				unix.Close(fd)
+			}
+		})
+	}
+}
+
+// closeFD closes a descriptor before the end of the test that owns it.
+func closeFD(t testing.TB, fd int) {
+	t.Helper()
+	if _, owned := open.LoadAndDelete(fd); !owned {
+		t.Fatalf("descriptor %d is closed twice", fd)
+	}
+	unix.Close(fd)
 }
 
 // tcpPair returns both ends of a loopback TCP connection, non-blocking.
@@ -88,7 +114,7 @@ func tcpPair(t testing.TB) (a, b int) {
 	b, _, err = unix.Accept4(ln, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
 	check(err)
 	check(unix.SetNonblock(a, true))
-	t.Cleanup(func() { unix.Close(a); unix.Close(b) })
+	owns(t, a, b)
 	return a, b
 }
 
@@ -128,7 +154,7 @@ type job func()
 
 func (f job) Run() { f() }
 
-func post(l *Loop, f func()) { l.Post(&Task{Runner: job(f)}) }
+func post(l *Loop, f func()) { l.Post(job(f)) }
 
 // patienceOfTests only ends a hang: what it waits for takes milliseconds, but a shared machine may stand still for seconds.
 const patienceOfTests = 60 * time.Second

@@ -117,7 +117,7 @@ func comeAndGo(t *testing.T, l *Loop) {
 	}
 	defer unix.Close(fds[0])
 	defer unix.Close(fds[1])
-	s, err := l.Add(fds[0])
+	s, err := l.Add(fds[0], false)
 	if err != nil {
 		t.Error(err)
 		return

@@ -3,18 +3,9 @@ package loop
 import (
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 )
-
-// A Task queues a [Runner]. It is embedded by its owner, so that posting
-// allocates nothing, and it must not be posted while it is queued: the owner's
-// own state sees to that. From the moment Run begins it may be posted again.
-type Task struct {
-	Runner Runner // set by the owner before Post, constant while queued
-
-	next  *Task  // guarded by the loop's mu
-	stamp uint32 // the watchdog's tick when it was queued; guarded by the loop's mu
-}
 
 // eventBatch is how many events one harvest asks for. First all of them are
 // dispatched, then what they lead to runs; in between, what belongs to each
@@ -33,18 +24,18 @@ const maxTurn = 64
 // serve them. It has the descriptor and a poller only while sockets are
 // registered, and a moment longer; tasks run without.
 type Loop struct {
-	batch int           // constant: events asked for per harvest
-	grace time.Duration // constant: see there
-	dog   *watchdog     // constant
+	batch  int           // constant: events asked for in one harvest
+	number uint32        // constant: of all loops of the process, from 0, in the order in which they were made
+	grace  time.Duration // constant: see there
+	dog    *watchdog     // constant
 
 	// Sends is for the owners of sockets: what others than the loop send at once.
 	Sends Credit
 
 	table table // has its own lock, never taken together with mu
 
-	mu         sync.Mutex // a leaf: nothing is called under it
-	head, tail *Task      // the queue, oldest first
-	queued     int        // its length
+	mu    sync.Mutex // a leaf: nothing is called under it
+	tasks queue      // those that wait
 
 	// Run permits: a worker may take tasks while its permit equals epoch.
 	epoch     uint32 // never 0, which is "no permit"
@@ -88,25 +79,20 @@ func Pick() *Loop {
 	return pool.loops[pool.next%uint32(len(pool.loops))]
 }
 
+// numbers is how many loops were made.
+var numbers atomic.Uint32
+
 // newLoop makes a loop that has not started.
 func newLoop(dog *watchdog, batch int) *Loop {
-	return &Loop{batch: batch, grace: grace, dog: dog, epoch: 1}
+	return &Loop{batch: batch, number: numbers.Add(1) - 1, grace: grace, dog: dog, epoch: 1}
 }
 
 // Post queues t behind the tasks that are queued already. It may be called
 // from any goroutine, never waits and never runs t itself. If nobody runs this
 // loop's tasks it starts a goroutine that does.
-func (l *Loop) Post(t *Task) {
+func (l *Loop) Post(t Task) {
 	l.mu.Lock()
-	t.next = nil
-	t.stamp = l.dog.now()
-	if l.head == nil {
-		l.head = t
-	} else {
-		l.tail.next = t
-	}
-	l.tail = t
-	l.queued++
+	l.tasks.push(t, l.dog.now())
 	if l.permits == 0 {
 		l.startRunnersLocked(1)
 	}
@@ -117,7 +103,7 @@ func (l *Loop) Post(t *Task) {
 // next takes the oldest task for w. Without a task: how says how w is to harvest
 // before it runs more; if it is not to, w has no permit any more, either because
 // it was lost or because the queue is empty and it was given back.
-func (l *Loop) next(w *worker) (t *Task, how look) {
+func (l *Loop) next(w *worker) (t Task, how look) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	w.startedLocked()
@@ -125,7 +111,7 @@ func (l *Loop) next(w *worker) (t *Task, how look) {
 	case w.permit != l.epoch:
 		w.permit = 0
 		return nil, lookNot
-	case l.head == nil:
+	case l.tasks.count == 0:
 		w.permit = 0
 		l.permits--
 		l.burst = 0
@@ -134,16 +120,10 @@ func (l *Loop) next(w *worker) (t *Task, how look) {
 		w.turn, w.epoll = -1, l.epoll
 		return nil, l.lookLocked(w)
 	case w.turn <= 0: // what is queued now is the next turn
-		w.turn = min(l.queued, maxTurn)
+		w.turn = min(l.tasks.count, maxTurn)
 	}
 	w.turn--
-	t = l.head
-	l.head, t.next = t.next, nil
-	if l.head == nil {
-		l.tail = nil
-	}
-	l.queued--
-	return t, lookNot
+	return l.tasks.pop(), lookNot
 }
 
 // look is a way to harvest.
@@ -204,7 +184,7 @@ func (l *Loop) revokeLocked(w *worker) {
 	}
 	w.permit = 0
 	l.permits--
-	if l.head != nil && l.permits == 0 {
+	if l.tasks.count > 0 && l.permits == 0 {
 		l.startRunnersLocked(1)
 	}
 }

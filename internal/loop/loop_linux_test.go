@@ -59,9 +59,9 @@ func TestPostNeverRunsOnTheCallersStack(t *testing.T) {
 func TestTaskMayPostItselfAgain(t *testing.T) {
 	l := testLoop(t, 16)
 	done := make(chan struct{})
-	task := new(Task)
+	var task job
 	left := 10000
-	task.Runner = job(func() {
+	task = job(func() {
 		if left--; left == 0 {
 			close(done)
 			return
@@ -78,8 +78,8 @@ func TestEndlessTasksDoNotStarveSockets(t *testing.T) {
 	s, peer := pair(t, l)
 	var stop atomic.Bool
 	stopped := make(chan struct{})
-	task := new(Task)
-	task.Runner = job(func() {
+	var task job
+	task = job(func() {
 		if stop.Load() {
 			close(stopped)
 			return
@@ -121,7 +121,7 @@ func TestPostFromEverywhere(t *testing.T) {
 	eventually(t, "permit given back", func() bool {
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		return l.permits == 0 && l.head == nil && l.tail == nil && l.queued == 0 && l.unstarted == 0
+		return l.permits == 0 && l.tasks.count == 0 && l.unstarted == 0
 	})
 }
 

@@ -62,9 +62,10 @@ const interest = sys.EpollIn | sys.EpollOut | sys.EpollRDHup | sys.EpollPri | sy
 // whose call could not be taken back and has not come yet.
 type Socket struct {
 	loop *Loop  // constant
-	fd   int    // constant
+	fd   int32  // constant
 	slot uint32 // constant: index in loop.table
 	gen  uint32 // constant: the slot's generation while this socket has it
+	tcp  bool   // constant
 
 	state atomic.Uint64 // the readiness word, above
 
@@ -88,7 +89,10 @@ var (
 func (s *Socket) Loop() *Loop { return s.loop }
 
 // FD returns the descriptor.
-func (s *Socket) FD() int { return s.fd }
+func (s *Socket) FD() int { return int(s.fd) }
+
+// TCP reports whether it is a TCP socket, as [Loop.Add] was told.
+func (s *Socket) TCP() bool { return s.tcp }
 
 // Readable reports whether a receive (or accept) may succeed now. The tick
 // belongs to a call made after this one: give it to [Socket.ClearRead] or
@@ -183,15 +187,12 @@ func (s *Socket) cancel(d direction, field *Waiter) bool {
 	}
 }
 
-// Hangup reports whether the peer has ended its sending side, or both sides
-// are down (EPOLLRDHUP, EPOLLHUP).
-func (s *Socket) Hangup() bool { return s.state.Load()&(bitRDHup|bitHup) != 0 }
-
 // MustDrain reports whether only EAGAIN shows that nothing is left to receive,
-// and not a short read: because urgent data was ever seen (EPOLLPRI), where a
-// receive stops at the mark, or an error (EPOLLERR), which comes after the data.
-// What is behind may have come with the same event.
-func (s *Socket) MustDrain() bool { return s.state.Load()&(bitUrgent|bitErr) != 0 }
+// and not a short read: because the socket is not one of TCP, because urgent data
+// was ever seen (EPOLLPRI), where a receive stops at the mark, or an error
+// (EPOLLERR), which comes after the data. What is behind may have come with the
+// same event.
+func (s *Socket) MustDrain() bool { return !s.tcp || s.state.Load()&(bitUrgent|bitErr) != 0 }
 
 // deliver turns one harvested event into state and Waiter calls. Events of one
 // socket may be delivered by two goroutines at once and in any order: each only
@@ -286,22 +287,22 @@ func (s *Socket) Remove() bool {
 	// The kernel first: once the slot is free its next owner must not get
 	// events of this descriptor (they would carry the old generation, but
 	// there is no need to rely on it).
-	_ = sys.EpollDel(s.loop.epoll.fd, s.fd) // an fd that is not there any more is what was wanted
+	_ = sys.EpollDel(s.loop.epoll.fd, s.FD()) // an fd that is not there any more is what was wanted
 	s.loop.table.remove(s)
 	s.loop.exit()
 	return true
 }
 
 // Add registers fd, which must be a non-blocking socket that is connected,
-// connecting or listening (an unconnected one reports a hangup at once). It
-// starts out presumed readable and writable: the first call finds out. A loop
-// that has ended starts again, which may fail for want of descriptors; the next
-// Add tries again.
-func (l *Loop) Add(fd int) (*Socket, error) {
+// connecting or listening (an unconnected one reports a hangup at once); tcp says
+// whether it is one of TCP. It starts out presumed readable and writable: the
+// first call finds out. A loop that has ended starts again, which may fail for
+// want of descriptors; the next Add tries again.
+func (l *Loop) Add(fd int, tcp bool) (*Socket, error) {
 	if err := l.enter(); err != nil {
 		return nil, err
 	}
-	s := &Socket{loop: l, fd: fd}
+	s := &Socket{loop: l, fd: int32(fd), tcp: tcp}
 	s.state.Store(bitReadable | bitWritable)
 	l.table.add(s)
 	data := uint64(s.gen)<<32 | uint64(s.slot)

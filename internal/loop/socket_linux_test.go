@@ -88,13 +88,13 @@ func TestClearIsVoidAfterAnEvent(t *testing.T) {
 
 func TestHangupIsSticky(t *testing.T) {
 	for _, c := range []struct {
-		events             uint32
-		read, write, hangs bool
+		events      uint32
+		read, write bool
 	}{
-		{unix.EPOLLRDHUP, true, false, true},
-		{unix.EPOLLHUP, true, true, true},
-		{unix.EPOLLERR, false, false, false},
-		{unix.EPOLLPRI, false, false, false},
+		{unix.EPOLLRDHUP, true, false},
+		{unix.EPOLLHUP, true, true},
+		{unix.EPOLLERR, false, false},
+		{unix.EPOLLPRI, false, false},
 	} {
 		s := new(Socket)
 		s.deliver(c.events)
@@ -103,8 +103,8 @@ func TestHangupIsSticky(t *testing.T) {
 		s.ClearWrite(tick)
 		_, r := s.Readable()
 		_, w := s.Writable()
-		if r != c.read || w != c.write || s.Hangup() != c.hangs {
-			t.Errorf("events %#x: readable %v writable %v hangup %v", c.events, r, w, s.Hangup())
+		if r != c.read || w != c.write {
+			t.Errorf("events %#x: readable %v writable %v", c.events, r, w)
 		}
 		if r && s.AwaitRead(tick, onRead(nil)) {
 			t.Errorf("events %#x: armed a socket that is readable for good", c.events)
@@ -114,8 +114,7 @@ func TestHangupIsSticky(t *testing.T) {
 
 // An error makes both directions ready once: one more call gets it, or finds that it was but a report in the error queue.
 func TestErrorIsAnEdge(t *testing.T) {
-	s := new(Socket)
-	s.state.Store(bitUrgent) // nothing is ready, and a tick has to be the newest
+	s := &Socket{tcp: true} // nothing is ready
 	r, _ := s.Readable()
 	var told int
 	if !s.AwaitRead(r, onRead(func() { told++ })) {
@@ -151,12 +150,12 @@ func TestDataAndFinInOneEdge(t *testing.T) {
 	}
 	both := []unix.PollFd{{Fd: int32(a), Events: unix.POLLRDHUP}}
 	eventually(t, "both have arrived: one edge", func() bool { n, _ := unix.Poll(both, 0); return n == 1 })
-	s, err := l.Add(a)
+	s, err := l.Add(a, true)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer s.Remove()
-	eventually(t, "hangup seen", s.Hangup)
+	eventually(t, "hangup seen", func() bool { return s.state.Load()&bitRDHup != 0 })
 	buf := make([]byte, 64)
 	tick, _ := s.Readable()
 	n, errno := sys.Recv(a, buf)
@@ -183,7 +182,7 @@ func TestUrgentDataMakesShortReadsInconclusive(t *testing.T) {
 		t.Fatal(err)
 	}
 	write(t, b, "behind")
-	s, err := l.Add(a)
+	s, err := l.Add(a, true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -289,7 +288,7 @@ func TestNoWakeUpIsLost(t *testing.T) {
 	l := testLoop(t, 2)
 	const rounds = 20000
 	s, peer := pair(t, l)
-	back, err := l.Add(peer)
+	back, err := l.Add(peer, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -298,7 +297,7 @@ func TestNoWakeUpIsLost(t *testing.T) {
 	left.Store(rounds)
 	done := make(chan struct{})
 	for _, side := range []*Socket{s, back} {
-		l.Post(&newEcho(side, &left, done).task)
+		l.Post(newEcho(side, &left, done))
 	}
 	write(t, peer, "x")
 	wait(t, done, fmt.Sprint("end after ", rounds))
@@ -307,19 +306,16 @@ func TestNoWakeUpIsLost(t *testing.T) {
 // echo returns each byte from a task, until left is used up.
 type echo struct {
 	s    *Socket
-	task Task
 	left *atomic.Int64
 	done chan struct{}
 	buf  [8]byte
 }
 
 func newEcho(s *Socket, left *atomic.Int64, done chan struct{}) *echo {
-	e := &echo{s: s, left: left, done: done}
-	e.task.Runner = e
-	return e
+	return &echo{s: s, left: left, done: done}
 }
 
-func (e *echo) ReadReady()  { e.s.Loop().Post(&e.task) }
+func (e *echo) ReadReady()  { e.s.Loop().Post(e) }
 func (e *echo) WriteReady() {}
 
 func (e *echo) Run() {
@@ -372,7 +368,7 @@ func burst(t *testing.T, l *Loop, n int, calls *atomic.Int64) {
 			t.Fatal(err)
 		}
 		fds[i] = p
-		if socks[i], err = l.Add(p[0]); err != nil {
+		if socks[i], err = l.Add(p[0], false); err != nil {
 			t.Fatal(err)
 		}
 		if i == 0 {

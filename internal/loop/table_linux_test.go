@@ -25,12 +25,12 @@ func TestStaleEventOfARemovedSocketIsDropped(t *testing.T) {
 		// As the poller would have it in hand:
 		stale := uint64(old.gen)<<32 | uint64(old.slot)
 		old.Remove()
-		unix.Close(old.FD())
+		closeFD(t, old.FD())
 		fd, other := tcpPair(t)
 		if fd2, err := unix.Dup(fd); err == nil {
-			t.Cleanup(func() { unix.Close(fd2) })
+			owns(t, fd2)
 		}
-		fresh, err := l.Add(fd)
+		fresh, err := l.Add(fd, false)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -55,7 +55,7 @@ func TestStaleEventOfARemovedSocketIsDropped(t *testing.T) {
 func TestDupKeptOpenBringsNoEventsAfterRemove(t *testing.T) {
 	l := testLoop(t, 16)
 	fds := socketpair(t)
-	s, err := l.Add(fds[0])
+	s, err := l.Add(fds[0], false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,7 +78,7 @@ func TestDupKeptOpenBringsNoEventsAfterRemove(t *testing.T) {
 	if err := unix.Dup3(fresh[0], fds[0], unix.O_CLOEXEC); err != nil {
 		t.Fatal(err)
 	}
-	s2, err := l.Add(fds[0])
+	s2, err := l.Add(fds[0], false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -101,7 +101,7 @@ func TestRemoveAgainstEvents(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s, err := l.Add(fds[0])
+		s, err := l.Add(fds[0], false)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -134,7 +134,7 @@ func TestAddRefusesWhatEpollRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	if _, err := l.Add(int(f.Fd())); err == nil {
+	if _, err := l.Add(int(f.Fd()), false); err == nil {
 		t.Error("a regular file was accepted")
 	} else if e, ok := err.(*os.SyscallError); !ok || e.Err != syscall.EPERM {
 		t.Errorf("error %v", err)
@@ -157,8 +157,8 @@ func TestHarvestBetweenTasksLeavesNothing(t *testing.T) {
 		w.harvestAll(fd) // the first edge of the new one
 		for _, e := range l.table.slots {
 			// Registering again makes a new edge for every socket.
-			sys.EpollDel(fd, e.socket.fd)
-			sys.EpollAdd(fd, e.socket.fd, interest, uint64(e.socket.slot))
+			sys.EpollDel(fd, e.socket.FD())
+			sys.EpollAdd(fd, e.socket.FD(), interest, uint64(e.socket.slot))
 		}
 		if got := len(w.harvestAll(fd)); got != n {
 			t.Errorf("%d events harvested, want %d", got, n)

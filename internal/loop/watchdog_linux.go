@@ -77,11 +77,11 @@ func (l *Loop) relieve() (busy bool) {
 			l.relievePollerLocked()
 		}
 	}
-	if l.head == nil {
+	if l.tasks.count == 0 {
 		l.burst = 0
 		return busy
 	}
-	if now-l.head.stamp >= patience {
+	if now-l.tasks.oldest().stamp >= patience {
 		l.rescueLocked()
 	} else {
 		l.burst = 0
@@ -113,5 +113,5 @@ func (l *Loop) rescueLocked() {
 		l.epoch = 1
 	}
 	l.permits = 0
-	l.startRunnersLocked(min(l.burst, l.queued))
+	l.startRunnersLocked(min(l.burst, l.tasks.count))
 }

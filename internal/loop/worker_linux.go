@@ -153,7 +153,7 @@ func (w *worker) run() {
 		case t == nil:
 			return
 		default:
-			t.Runner.Run()
+			t.Run()
 		}
 	}
 }

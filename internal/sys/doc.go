@@ -11,7 +11,10 @@
 // not rely on the descriptor's mode: O_NONBLOCK belongs to the open file, which
 // os.File.Fd or another process may put in blocking mode at any time, and a
 // receive that waited in a RawSyscall would stop the whole process with the
-// next collection. Sendfile has no such flag; it sets the mode before each call.
+// next collection. Sendfile and Splice have no such flag for the socket;
+// whoever sends with them sets the mode before each call. Windows has no such flags
+// at all: there the calls wait in blocking mode, as a send does on macOS, and hold
+// up a thread and its caller.
 //
 // Errors are [syscall.Errno] values, 0 for success, so that no call allocates
 // for EAGAIN. EINTR is retried inside and never returned. A count is 0
@@ -20,5 +23,5 @@
 // All functions may be called from any goroutine. Buffers belong to the call
 // only until it returns.
 //
-// On systems that are not unix the package is empty.
+// On js, wasip1 and plan9 the package is empty.
 package sys

@@ -1,18 +1,17 @@
-//go:build unix && race
+//go:build (unix || windows) && race
 
 package sys
 
 import (
 	"runtime"
-	"syscall"
 	"unsafe"
 )
 
 // ioSync stands for "the network" to the race detector, as in the syscall
 // package: what happened before a send is ordered before what follows any
 // later receive. Without it a program that is right over net.Conn would be
-// reported over netstream. The other end may well be a net.Conn: its own variable
-// is syscall's ioSync, which is reached through calls that do nothing else.
+// reported over netstream. The other end may well be a net.Conn, which has a
+// variable of its own: see acquireNet.
 var ioSync int64
 
 // received tells the race detector that the kernel has written p.
@@ -21,13 +20,13 @@ func received(p []byte) {
 		runtime.RaceWriteRange(unsafe.Pointer(&p[0]), len(p))
 	}
 	runtime.RaceAcquire(unsafe.Pointer(&ioSync))
-	_, _ = syscall.Read(0, nil) // acquires when it succeeds, as it does on any open descriptor
+	acquireNet()
 }
 
 // sending tells the race detector that bytes are about to leave.
 func sending() {
 	runtime.RaceReleaseMerge(unsafe.Pointer(&ioSync))
-	_, _ = syscall.Write(-1, nil) // releases first, then fails
+	releaseNet()
 }
 
 // sent tells the race detector that the kernel has read p.

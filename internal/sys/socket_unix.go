@@ -8,10 +8,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// MaxVectors is the largest number of non-empty vectors one [Sendv] hands to
+// maxVectors is the largest number of non-empty vectors one [Sendv] hands to
 // the kernel. It is Linux's UIO_MAXIOV (include/uapi/linux/uio.h) and IOV_MAX
 // of the BSDs and macOS; sendmsg with more fails with EMSGSIZE.
-const MaxVectors = 1024
+const maxVectors = 1024
 
 // errnoOf unpacks the error of a golang.org/x/sys/unix call, which is always
 // an errno. Anything else would be a bug of ours and is reported as EINVAL.
@@ -68,11 +68,6 @@ func ShutdownWrite(fd int) syscall.Errno {
 	return errnoOf(unix.Shutdown(fd, unix.SHUT_WR))
 }
 
-// ShutdownBoth ends both halves.
-func ShutdownBoth(fd int) syscall.Errno {
-	return errnoOf(unix.Shutdown(fd, unix.SHUT_RDWR))
-}
-
 // Buffered returns how many received bytes can be read at once (FIONREAD).
 func Buffered(fd int) (int, syscall.Errno) {
 	n, err := unix.IoctlGetInt(fd, fionread)
@@ -82,10 +77,12 @@ func Buffered(fd int) (int, syscall.Errno) {
 	return n, 0
 }
 
-// Sockname returns the local address of fd.
-func Sockname(fd int) (unix.Sockaddr, syscall.Errno) {
-	sa, err := unix.Getsockname(fd)
-	return sa, errnoOf(err)
+// Writable reports whether a send would do something now: move bytes, or fail. It
+// leaves the error of the connection where it is.
+func Writable(fd int) bool {
+	fds := [1]unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}
+	n, err := unix.Poll(fds[:], 0)
+	return n > 0 || err != nil // not known: a send tells
 }
 
 // Peername returns the address of fd's peer.

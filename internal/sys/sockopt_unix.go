@@ -36,18 +36,6 @@ func SocketError(fd int) (pending, errno syscall.Errno) {
 	return syscall.Errno(v), errno
 }
 
-// SocketType returns the type of the socket, such as [unix.SOCK_STREAM].
-func SocketType(fd int) (int, syscall.Errno) {
-	return getInt(fd, unix.SOL_SOCKET, unix.SO_TYPE)
-}
-
-// Listening reports whether fd is a listening socket. It is false for
-// anything that cannot be asked.
-func Listening(fd int) bool {
-	v, errno := getInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN)
-	return errno == 0 && v != 0
-}
-
 // SetNoDelay turns Nagle's algorithm off (on = true) or on.
 func SetNoDelay(fd int, on bool) syscall.Errno {
 	return setBool(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, on)

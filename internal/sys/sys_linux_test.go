@@ -2,7 +2,6 @@ package sys
 
 import (
 	"io"
-	"net"
 	"os"
 	"path/filepath"
 	"testing"
@@ -52,38 +51,6 @@ func TestKeepAliveTimes(t *testing.T) {
 		if v, errno := getInt(a, unix.IPPROTO_TCP, opt); v != want || errno != 0 {
 			t.Errorf("option %d is %d, %v; want %d", opt, v, errno, want)
 		}
-	}
-}
-
-func TestAccept4(t *testing.T) {
-	ln, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	f, err := ln.(*net.TCPListener).File()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	fd := int(f.Fd())
-	ok(t, "nonblock", SetNonblock(fd))
-	if nfd, _, errno := Accept4(fd); nfd != -1 || errno != unix.EAGAIN {
-		t.Fatalf("accept of nothing: %d, %v", nfd, errno)
-	}
-	c, err := net.Dial("tcp4", ln.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	nfd, sa, errno := Accept4(fd)
-	ok(t, "accept", errno)
-	defer Close(nfd)
-	if sa.(*unix.SockaddrInet4).Port != c.LocalAddr().(*net.TCPAddr).Port {
-		t.Error("other peer")
-	}
-	if n, errno := Recv(nfd, make([]byte, 1)); n != 0 || errno != unix.EAGAIN {
-		t.Errorf("the accepted socket blocks: %d, %v", n, errno)
 	}
 }
 

@@ -10,6 +10,9 @@ import (
 // for instance (TCP_CLOSE, include/net/tcp_states.h).
 const TCPClose = 7
 
+// TCPCloseWait is the state after the end of the peer's direction, while ours goes on.
+const TCPCloseWait = 8
+
 // TCPState returns the state of a TCP socket: the first byte of TCP_INFO
 // (struct tcp_info in include/uapi/linux/tcp.h).
 func TCPState(fd int) (state uint8, errno syscall.Errno) {
@@ -18,19 +21,4 @@ func TCPState(fd int) (state uint8, errno syscall.Errno) {
 		return 0, errno
 	}
 	return info.State, 0
-}
-
-// Accept4 accepts one connection; the new descriptor is non-blocking and
-// closed on exec from the start.
-func Accept4(fd int) (int, unix.Sockaddr, syscall.Errno) {
-	for {
-		nfd, sa, err := unix.Accept4(fd, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
-		switch errno := errnoOf(err); errno {
-		case 0:
-			return nfd, sa, 0
-		case unix.EINTR:
-		default:
-			return -1, nil, errno
-		}
-	}
 }

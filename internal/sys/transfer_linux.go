@@ -18,7 +18,7 @@ import (
 const rawLimit = 64 << 10
 
 // iovecs is one sendmsg's worth of vectors.
-type iovecs [MaxVectors]unix.Iovec
+type iovecs [maxVectors]unix.Iovec
 
 // vectorPool keeps iovecs between calls, so that neither an idle connection
 // owns one nor a call allocates one. What is in the pool holds no pointers:
@@ -86,7 +86,7 @@ func Send(fd int, p []byte) (n int, errno syscall.Errno) {
 
 // Sendv sends the bytes of bufs, in order, in one system call and returns how
 // many the kernel took. Empty vectors are skipped; of the others at most
-// [MaxVectors] are handed over. No bytes at all is a [Send] of an empty slice.
+// maxVectors are handed over. No bytes at all is a [Send] of an empty slice.
 func Sendv(fd int, bufs [][]byte) (n int, errno syscall.Errno) {
 	if len(bufs) == 1 {
 		return Send(fd, bufs[0])

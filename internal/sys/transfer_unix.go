@@ -49,14 +49,14 @@ func Send(fd int, p []byte) (n int, errno syscall.Errno) {
 
 // Sendv sends the bytes of bufs, in order, in one system call and returns how
 // many the kernel took. Empty vectors are skipped; of the others at most
-// [MaxVectors] are handed over. No bytes at all is a [Send] of an empty slice.
+// maxVectors are handed over. No bytes at all is a [Send] of an empty slice.
 func Sendv(fd int, bufs [][]byte) (n int, errno syscall.Errno) {
 	if len(bufs) == 1 {
 		return Send(fd, bufs[0])
 	}
-	full := make([][]byte, 0, min(len(bufs), MaxVectors))
+	full := make([][]byte, 0, min(len(bufs), maxVectors))
 	for _, b := range bufs {
-		if len(full) == MaxVectors {
+		if len(full) == maxVectors {
 			break
 		}
 		if len(b) > 0 {

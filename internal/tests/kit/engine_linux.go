@@ -1,0 +1,4 @@
+package kit
+
+// HaveEpoll reports whether this system has the engine.
+const HaveEpoll = true

@@ -1,0 +1,6 @@
+//go:build !linux
+
+package kit
+
+// HaveEpoll reports whether this system has the engine.
+const HaveEpoll = false

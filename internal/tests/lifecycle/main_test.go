@@ -1,0 +1,9 @@
+package lifecycle_test
+
+import (
+	"testing"
+
+	"github.com/seed-9ac8cf60/netstream/internal/tests/kit"
+)
+
+func TestMain(m *testing.M) { kit.Main(m) }

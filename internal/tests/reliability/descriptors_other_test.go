@@ -1,0 +1,5 @@
+//go:build !unix
+
+package reliability_test
+
+func descriptorLimit() int { return 1 << 30 }

@@ -1,5 +1,0 @@
-//go:build race
-
-package netstream_test
-
-const raceEnabled = true

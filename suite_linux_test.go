@@ -1,3 +1,0 @@
-package netstream_test
-
-const haveEpoll = true

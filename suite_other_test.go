@@ -1,5 +1,0 @@
-//go:build !linux
-
-package netstream_test
-
-const haveEpoll = false

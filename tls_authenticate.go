@@ -1,0 +1,231 @@
+package netstream
+
+import (
+	"context"
+	"crypto/tls"
+	"sync/atomic"
+	"time"
+
+	"github.com/seed-9ac8cf60/netstream/internal/engine"
+)
+
+// A handshake takes both directions of the stream and puts a transport of TLS on the one that is there. From then on the
+// stream learns of the encryption only where somebody asks for it.
+
+// DefaultHandshakeTimeout bounds a handshake when Config.HandshakeTimeout is zero.
+const DefaultHandshakeTimeout = 10 * time.Second
+
+// authentication is the one handshake of a stream. Guarded by the stream's mu, except what says otherwise.
+type authentication struct {
+	owner     owner // its address names the handshake in its result
+	server    bool  // constant once the stream has it
+	phase     authPhase
+	transport *engine.TLS                // once phase is authDone
+	shaking   atomic.Pointer[engine.TLS] // from when the handshake has begun to wait or to compute; needs no mu
+	stop      context.CancelCauseFunc    // ends the handshake. Not under mu: it may run code of the caller's context
+	err       error                      // once phase is authFailed: what every call gets
+	fatal     error                      // what TLS has ended both directions with, in the handshake or later
+}
+
+type authPhase uint8
+
+const (
+	authRunning authPhase = iota
+	authDone
+	authFailed
+)
+
+var (
+	errAuthenticating = &InvalidOperationError{Message: "a handshake is in progress"}
+	errAuthenticated  = &InvalidOperationError{Message: "the stream has made its handshake"}
+	errNotIdle        = &InvalidOperationError{Message: "a handshake needs a stream on which nothing is pending and whose two halves are open"}
+)
+
+// checkTLS checks what can be said about a config before a handshake.
+func checkTLS(config *tls.Config, server bool) error {
+	switch {
+	case config.Renegotiation != tls.RenegotiateNever:
+		return &ArgumentError{ParamName: "config", Message: "TLS does not renegotiate"}
+	case server && len(config.Certificates) == 0 && config.GetCertificate == nil && config.GetConfigForClient == nil:
+		return &ArgumentError{ParamName: "config", Message: "a server needs a certificate"}
+	}
+	return nil
+}
+
+// authenticate begins a handshake. done is called once if there is no error, without a lock, on a goroutine that nobody
+// else needs.
+func (s *NetworkStream) authenticate(ctx context.Context, config *tls.Config, server bool, done func(*authentication, error)) error {
+	return s.authenticateAs(new(authentication), ctx, config, server, done)
+}
+
+func (s *NetworkStream) authenticateAs(a *authentication, ctx context.Context, config *tls.Config, server bool, done func(*authentication, error)) error {
+	switch {
+	case ctx == nil:
+		return &ArgumentNullError{ParamName: "ctx"}
+	case config == nil:
+		return &ArgumentNullError{ParamName: "config"}
+	case s.config.LeaveOpen:
+		return &ArgumentError{ParamName: "LeaveOpen", Message: "an encrypted connection cannot be given back"}
+	}
+	if err := checkTLS(config, server); err != nil {
+		return err
+	}
+	ctx, a.stop = context.WithCancelCause(ctx)
+	a.server = server
+	s.mu.Lock()
+	if err := s.mayAuthenticateLocked(); err != nil {
+		s.mu.Unlock()
+		a.stop(nil)
+		return err
+	}
+	s.auth = a
+	s.takeDirectionsLocked()
+	expired := s.read.expired() || s.write.expired()
+	s.mu.Unlock()
+	if expired {
+		a.stop(deadlineError())
+	}
+	s.shakeHands(ctx, a, config, done)
+	return nil
+}
+
+func (s *NetworkStream) mayAuthenticateLocked() error {
+	switch {
+	case s.life.disposed() != nil:
+		return s.life.disposed()
+	case s.auth != nil:
+		if err := s.auth.refusalLocked(); err != nil {
+			return err
+		}
+		return errAuthenticated
+	case !s.directionsIdleLocked(), s.life.stream != streamOpen, s.shutRead:
+		return errNotIdle
+	}
+	return nil
+}
+
+// shakeHands makes the handshake of a, which the stream has already.
+func (s *NetworkStream) shakeHands(ctx context.Context, a *authentication, config *tls.Config, done func(*authentication, error)) {
+	limit := s.config.HandshakeTimeout
+	if limit == 0 {
+		limit = DefaultHandshakeTimeout
+	}
+	stopTimer := func() bool { return false }
+	if limit > 0 {
+		stopTimer = time.AfterFunc(limit, func() { a.stop(deadlineError()) }).Stop
+	}
+	s.moveForTLS()
+	s.mu.Lock()
+	below := s.transport
+	ids := s.idsLocked()
+	s.mu.Unlock()
+	t := engine.NewTLS(below, s.engineOwner(), engine.TLSOptions{
+		Config: config, Server: a.server, Ends: s, IDs: ids,
+	})
+	s.mu.Lock()
+	s.transport = t
+	s.mu.Unlock()
+	a.shaking.Store(t)
+	t.Handshake(ctx, func(err error) {
+		stopTimer()
+		err = s.finishAuthentication(a, t, err)
+		a.stop(nil)
+		done(a, err)
+	})
+}
+
+// moveForTLS moves an EngineAuto stream to a loop before its handshake. Both directions are the caller's.
+func (s *NetworkStream) moveForTLS() {
+	s.mu.Lock()
+	move := s.residence.leave()
+	s.mu.Unlock()
+	if move {
+		s.replaceTransport()
+	}
+}
+
+// finishAuthentication notes how the handshake has ended, and gives the directions back.
+func (s *NetworkStream) finishAuthentication(a *authentication, t *engine.TLS, err error) error {
+	fatal := false
+	if err != nil {
+		err = classify("authenticate", err)
+		_, fatal = err.(*AuthenticationError) // and not Close
+		err = s.opError("authenticate", err)
+	}
+	s.mu.Lock()
+	a.transport, a.phase, a.err = t, authDone, err
+	if err != nil {
+		a.phase = authFailed
+	}
+	if fatal {
+		a.fatal = err
+	}
+	s.giveDirections(t.IDs())
+	return err
+}
+
+// refusalLocked returns why the stream can be neither read nor written, nil if it can.
+func (a *authentication) refusalLocked() error {
+	switch {
+	case a == nil || a.phase == authDone:
+		return nil
+	case a.phase == authRunning:
+		return errAuthenticating
+	}
+	return a.err
+}
+
+// interruptLocked ends a handshake that is in progress with e: by a deadline or Close.
+func (a *authentication) interruptLocked(e error) {
+	if a != nil && a.phase == authRunning {
+		go a.stop(e)
+	}
+}
+
+// awaitsPeer reports whether it is the peer that keeps the handshake from going on. It takes no lock.
+func (a *authentication) awaitsPeer() bool {
+	t := a.shaking.Load()
+	return t != nil && t.AwaitsPeer()
+}
+
+// authenticated returns the handshake that has succeeded, nil if there is none or the stream was closed.
+func (s *NetworkStream) authenticated() *authentication {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.auth == nil || s.auth.phase != authDone || s.life.closed() {
+		return nil
+	}
+	return s.auth
+}
+
+// The directions, for a handshake.
+
+func (s *NetworkStream) directionsIdleLocked() bool {
+	w := &s.write
+	return s.read.idle() && w.idle() && w.roomHead() == nil && w.tear == nil && w.fin == finNone
+}
+
+func (s *NetworkStream) takeDirectionsLocked() { s.read.phase, s.write.phase = owned, owned }
+
+// idsLocked returns the first ids that the engine has not seen.
+func (s *NetworkStream) idsLocked() [2]uint32 {
+	var ids [2]uint32
+	ids[engine.Read], ids[engine.Write] = s.read.id, s.write.id
+	return ids
+}
+
+// giveDirections gives both directions up, to whoever waits for them. The caller holds mu; giveDirections gives it up.
+func (s *NetworkStream) giveDirections(ids [2]uint32) {
+	var fx writeEffects
+	s.read.id, s.write.id = ids[engine.Read], ids[engine.Write]
+	for _, d := range [...]*side{&s.read.side, &s.write.side} {
+		d.stopped()
+		d.rest(&fx.effects)
+	}
+	s.carryOutLocked(&fx)
+	if !s.write.empty() || s.write.fin != finNone { // a CloseWrite waits; else the next write is to find the direction idle
+		s.wantFlushLocked()
+	}
+	s.unlock()
+	fx.release()
+}

@@ -1,0 +1,263 @@
+package netstream
+
+import "math/bits"
+
+// account notes that the engine has taken so many bytes more, that so many more are in the kernel, and the error that came
+// with it; what is whole there completes. Only the owner calls it, without mu: a thousand completions under mu would stop
+// every Begin meanwhile. settle follows, under mu, before anything else.
+func (w *writeQueue) account(taken, done int64, err error, fx *writeEffects) {
+	was, together := w.taken, w.taken == w.done && taken == done
+	if together && w.accountAlone(done, err, fx) {
+		return
+	}
+	var op *operation
+	if !together { // first: what is done completes, and its operation may live another life at once
+		w.taken, op = w.pass(was, taken, err, nil)
+	}
+	var half *operation
+	w.done, half = w.pass(w.done, done, err, fx)
+	if half != nil {
+		half.done = w.done.offset
+	}
+	if together {
+		w.taken, op = w.done, half
+	}
+	if op != nil && op.vectored {
+		fresh := w.taken.offset
+		if was.at == w.taken.at {
+			fresh -= was.offset
+		}
+		op.trim(fresh)
+	}
+}
+
+// accountAlone is account for a write that is alone in flight, of which something has gone out: the way of most writes. One
+// that is whole in the kernel ends in settle, where it takes one atomic step less.
+func (w *writeQueue) accountAlone(done int64, err error, fx *writeEffects) bool {
+	if w.done.at >= w.claimed { // nothing is in flight: what there is, is not the owner's to look at
+		return false
+	}
+	op := w.solo
+	if op == nil || w.soloSeq+1 != w.claimed || done == 0 && err != nil || op.fate == fateUnsent {
+		return false
+	}
+	if rest := op.size - w.done.offset; done != rest {
+		if done == 0 || done > rest || op.vectored {
+			return false
+		}
+		op.done = w.done.offset + done
+		w.done = place{w.soloSeq, op.done}
+		w.taken = w.done
+		return true
+	}
+	fx.alone = true
+	return true
+}
+
+// endAlone ends the write that was alone in flight and has gone out.
+func (w *writeQueue) endAlone(fx *writeEffects) {
+	op := w.solo
+	w.solo, w.done = nil, place{w.claimed, 0}
+	w.taken = w.done
+	op.done = op.size
+	w.giveUpRoom(op)
+	fx.end(op)
+}
+
+// pass moves a mark by n bytes. With fx it is the mark done: what it passes is over. A write of no bytes is passed behind
+// others, and alone when the attempt has not failed. If the mark then stands inside an operation, pass returns that.
+func (w *writeQueue) pass(mark place, n int64, err error, fx *writeEffects) (now place, inside *operation) {
+	offset := mark.offset
+	var passed overs
+	k := w.from(mark.at)
+	for e := k.next(); e != nil; e = k.next() {
+		rest := e.size() - offset
+		if rest > n && offset+n > 0 && !e.failsUnsent() {
+			mark, inside = place{k.at() - 1, offset + n}, e.op
+			break
+		}
+		if rest > n || rest == 0 && n == 0 && err != nil || e.failsUnsent() {
+			break
+		}
+		n -= rest
+		offset, mark = 0, place{k.at(), 0}
+		if fx == nil {
+			continue
+		}
+		if passed.add(e, fx) {
+			w.over(&passed, fx)
+		}
+	}
+	if fx != nil {
+		w.over(&passed, fx)
+	}
+	return mark, inside
+}
+
+// overs are operations that are whole in the kernel. They give their room up together: one atomic addition for all.
+type overs struct {
+	n   int
+	ops [16]*operation
+}
+
+// add adds the operation of an entry that is over, and reports whether o is full. A post only gives its room up.
+func (o *overs) add(e *entry, fx *writeEffects) (full bool) {
+	if e.op == nil {
+		fx.freed.add(int64(len(e.p)))
+		return false
+	}
+	o.ops[o.n] = e.op
+	o.n++
+	return o.n == len(o.ops)
+}
+
+// over completes operations that are whole in the kernel. The queue lets go of them in settle. Their room is free before
+// anybody can see that they have completed.
+//
+// The first loop writes to both cache lines of every operation, so that they are fetched together: another processor was
+// the last to write them. An atomic step waits for its line.
+func (w *writeQueue) over(passed *overs, fx *writeEffects) {
+	ops := passed.ops[:passed.n]
+	for _, op := range ops {
+		op.done = op.size
+		if w.roomEnds(op) {
+			fx.freed.add(op.size)
+		}
+		fx.keep(op)
+	}
+	if fx.freed.writes > 0 {
+		w.discharge(fx.freed)
+		fx.freed = freed{}
+	}
+	for _, op := range ops {
+		op.complete()
+	}
+	passed.n = 0
+}
+
+// settle lets go of what account found to be over, and of whoever has waited for it. taken is what account was told.
+func (w *writeQueue) settle(taken int64, fx *writeEffects) {
+	if taken > 0 && w.tear != nil && w.tear.resumable {
+		w.tear = nil // not before the next blocking Write goes out: if it failed, others would follow half a message
+	}
+	switch {
+	case fx.alone:
+		w.endAlone(fx)
+	case w.solo != nil && w.soloSeq < w.done.at:
+		w.solo = nil
+	}
+	if c := w.chunks.first; c != nil && c.seq < w.done.at {
+		fx.spend(w.chunks.clearBefore(w.done.at))
+	}
+	w.tidy(fx)
+}
+
+// tidy serves whoever waits for room or for the queue to drain. Every change to the queue ends with it.
+func (w *writeQueue) tidy(fx *writeEffects) {
+	if w.roomWanted.Load() {
+		w.serveRoom(fx)
+	}
+	if w.drainsHead() != nil {
+		w.serveDrains(fx)
+	}
+}
+
+// remove takes out an entry that was not sent.
+func (w *writeQueue) remove(at spot, fx *writeEffects) {
+	if at.c == nil {
+		w.solo = nil
+		return
+	}
+	fx.spend(w.chunks.clear(at.c, at.index))
+}
+
+// removeStarted is remove for what is in flight. done moves on if it stood there, so does taken, and what is in flight ends
+// with a live entry.
+func (w *writeQueue) removeStarted(at spot, fx *writeEffects) {
+	seq := w.seqOf(at)
+	before, ok := w.before(at)
+	if !ok {
+		w.done = place{seq + 1, 0}
+	}
+	if w.taken.at == seq || w.taken.at < w.done.at {
+		w.taken = place{seq + 1, 0}
+	}
+	if ok && seq+1 == w.claimed {
+		w.claimed = w.seqOf(before) + 1
+		if w.taken.at > w.claimed {
+			w.taken = place{w.claimed, 0}
+		}
+	}
+	w.remove(at, fx)
+}
+
+// before returns the live entry before that one.
+func (w *writeQueue) before(at spot) (before spot, ok bool) {
+	if at.c == nil {
+		return spot{}, false
+	}
+	if live := at.c.live & (1<<at.index - 1); live != 0 {
+		return spot{at.c, bits.Len32(live) - 1}, true
+	}
+	if c := at.c.prev; c != nil {
+		return spot{c, bits.Len32(c.live) - 1}, true
+	}
+	return spot{}, w.solo != nil
+}
+
+// cursor goes through what is in flight. Only the owner has one, and needs no mu for it: what is behind the last entry in
+// flight may change at any time and is not looked at.
+type cursor struct {
+	w    *writeQueue
+	c    *chunk // where it is; nil: before the chunks
+	seq  uint64 // number of the first entry there
+	i, n int    // of the next entry to look at there, and behind the last one in flight
+	solo entry  // what is returned for the solo write
+}
+
+func (w *writeQueue) from(at uint64) cursor { return cursor{w: w, seq: at} }
+
+// at is the number behind the entry that was returned last.
+func (k *cursor) at() uint64 { return k.seq + uint64(k.i) }
+
+// next returns the next entry, nil at the end of what is in flight.
+func (k *cursor) next() *entry {
+	for k.i < k.n {
+		e := &k.c.entries[k.i]
+		k.i++
+		if e.p != nil || e.op != nil {
+			return e
+		}
+	}
+	return k.further()
+}
+
+// further returns the first entry behind the place where the cursor is.
+func (k *cursor) further() *entry {
+	w := k.w
+	for at := k.at(); at < w.claimed; at = max(at, k.at()) { // so some entry in flight is still to come
+		switch {
+		case k.c != nil:
+			k.c = k.c.next
+		case w.solo != nil && at <= w.soloSeq:
+			k.seq, k.i, k.n = w.soloSeq, 1, 1
+			k.solo = entryFor(w.solo)
+			return &k.solo
+		default:
+			k.c = w.chunks.first
+		}
+		k.seq, k.i = k.c.seq, 0
+		k.n = int(min(uint64(len(k.c.entries)), w.claimed-k.seq))
+		if at > k.seq {
+			k.i = min(int(at-k.seq), k.n)
+		}
+		for k.i < k.n {
+			e := &k.c.entries[k.i]
+			k.i++
+			if !e.hole() {
+				return e
+			}
+		}
+	}
+	return nil
+}
