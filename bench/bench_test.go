@@ -43,7 +43,7 @@ func testRunner(t *testing.T) *runner {
 		t.Fatal(err)
 	}
 	return &runner{
-		settings:   settings{Rounds: 1, Warmup: 5 * time.Millisecond, Measure: 30 * time.Millisecond, Procs: 2},
+		settings:   settings{Rounds: 1, Warmup: 5 * time.Millisecond, Measure: 30 * time.Millisecond, Paced: 30 * time.Millisecond, Procs: 2},
 		cores:      all,
 		executable: executable,
 		verify:     true,
@@ -67,14 +67,15 @@ func TestContendersDeliver(t *testing.T) {
 					if err == nil && (w.Shape == shapeIdle || s.Messages > 0 && s.ServerCPU > 0 && s.LoadCPU > 0) {
 						return
 					}
-					if err != nil && err.Error() != "no message arrived" {
-						if strings.HasPrefix(c.name, "netstream") || fails == 3 {
+					if err != nil && err != errNothing {
+						if c.own() || fails == 3 {
 							t.Fatal(err)
 						}
 						fails++ // netpoll's Flush was seen to fail with ENOENT; that is not ours to mend
 						continue
 					}
 					// On a busy machine 30 ms may be too short for a process to do anything at all.
+					r.Paced *= 10
 					if r.Measure *= 10; r.Measure > time.Minute {
 						t.Fatalf("%v, %+v", err, s)
 					}
@@ -108,11 +109,11 @@ func TestEchoDoesNotAllocate(t *testing.T) {
 }
 
 func TestReferenceTakesPartEverywhere(t *testing.T) {
-	c, err := contenderNamed(reference)
-	if err != nil {
-		t.Fatal(err)
-	}
 	for _, w := range workloads() {
+		c, err := contenderNamed(w.reference())
+		if err != nil {
+			t.Fatal(err)
+		}
 		if !c.serves(w) {
 			t.Errorf("not in %s", w.ID)
 		}
@@ -198,6 +199,9 @@ func TestQuickFitsIntoTwoMinutes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if want := "W11-100x10, T2"; !strings.Contains(ids(o.workloads), want) || len(o.workloads) >= len(workloads()) {
+		t.Errorf("a quick run has %s", ids(o.workloads))
+	}
 	if o.Limit <= 0 || o.Limit > 100*time.Second {
 		t.Errorf("limit of %v", o.Limit)
 	}
@@ -218,6 +222,9 @@ func TestFlags(t *testing.T) {
 	}
 	if got := ids(o.workloads); got != "W4-64, W4-1K, W10-none, W10" {
 		t.Errorf("workloads %s", got)
+	}
+	if o.Paced != 500*time.Millisecond {
+		t.Errorf("%v of a hub", o.Paced)
 	}
 	if o.Rounds != 7 || o.Measure != 150*time.Millisecond {
 		t.Errorf("rounds %d, measure %v: what was given wins over -quick, what was not does not", o.Rounds, o.Measure)
@@ -275,11 +282,11 @@ func testReport() *report {
 
 func TestRatiosAreOfOneRound(t *testing.T) {
 	r := testReport()
-	rate := r.toReference(sample.rate, "W1", "netstream epoll")
+	rate := r.toReference(sample.rate, workloads()[0], "netstream epoll")
 	if rate.Median != 2 || rate.Min != 1.5 || rate.Max != 4 || rate.N != 3 {
 		t.Errorf("rates %+v", rate)
 	}
-	cpu := r.toReference(sample.cpu, "W1", "netstream epoll")
+	cpu := r.toReference(sample.cpu, workloads()[0], "netstream epoll")
 	if cpu.Median != 0.5 || cpu.Min != 0.25 || cpu.Max != 0.5 {
 		t.Errorf("CPU %+v", cpu)
 	}
@@ -333,63 +340,6 @@ func TestReportInJSON(t *testing.T) {
 	}
 	if _, err := loadReport(file); err == nil {
 		t.Error("another format was read")
-	}
-}
-
-// From kept samples come the table, the charts and the document.
-func TestOutput(t *testing.T) {
-	dir := t.TempDir()
-	saved, doc, charts := filepath.Join(dir, "run.json"), filepath.Join(dir, "docs", "benchmarks.md"), filepath.Join(dir, "docs", "charts")
-	if err := testReport().save(saved); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.MkdirAll(filepath.Dir(doc), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	before := "# Title\n\nabove\n\n" + markBeginPrefix + " -->\nOLD TABLE\n" + markEnd + "\n\nbelow\n"
-	if err := os.WriteFile(doc, []byte(before), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	var table strings.Builder
-	if err := run(context.Background(), []string{"-from", saved, "-plot", charts, "-markdown", doc}, &table, io.Discard); err != nil {
-		t.Fatal(err)
-	}
-	for _, want := range []string{
-		"W1  echo", "2.00 (1.50..4.00)", "0.95", "NOISY", "W1, std net, round 4: broke",
-		"netstream epoll: CPU per message, of std net's", "at most 0.85", "0.50 (0.25..0.50)  yes",
-	} {
-		if !strings.Contains(table.String(), want) {
-			t.Errorf("no %q in\n%s", want, table.String())
-		}
-	}
-	text, err := os.ReadFile(doc)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, want := range []string{"above", "below", "| netstream epoll | 175 | 2.00 (1.50..4.00) |", "| at least 0.95 | 0.95", "(charts/w1.svg)"} {
-		if !strings.Contains(string(text), want) {
-			t.Errorf("no %q in\n%s", want, text)
-		}
-	}
-	if strings.Contains(string(text), "OLD TABLE") {
-		t.Error("the old table is still there")
-	}
-	svg, err := os.ReadFile(filepath.Join(charts, "w1.svg"))
-	if err != nil || !strings.Contains(string(svg), "netstream epoll") {
-		t.Errorf("chart: %v", err)
-	}
-	if err := os.WriteFile(doc, []byte("no marks"), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	if err := replaceMarked(doc, "x"); err == nil {
-		t.Error("a document without marks was written")
-	}
-	fresh := filepath.Join(dir, "fresh.md")
-	if err := replaceMarked(fresh, "x"); err != nil {
-		t.Fatal(err)
-	}
-	if err := replaceMarked(fresh, "y"); err != nil {
-		t.Error(err)
 	}
 }
 

@@ -33,10 +33,11 @@ const (
 // order is what a child process is told.
 type order struct {
 	Workload  workload
-	Contender string        // server only
+	Contender string
 	Address   string        // generator only
 	Profile   string        // server only: file for a CPU profile from begin to end
 	Verify    bool          // generator only: check every byte, for tests
+	Record    bool          // server only: each allocation, to tell of what an idle connection is made
 	Lifetime  time.Duration // after which it ends, whatever happens
 }
 
@@ -58,17 +59,25 @@ type snapshot struct {
 	Heap     int64 // bytes of live objects; likewise
 	Stacks   int64 // bytes; likewise
 
-	// Hub, generator: how many messages should have arrived, and how long those took that did since the last snapshot.
-	Due      int64         `json:",omitempty"`
-	P50, P99 time.Duration `json:",omitempty"`
+	Places map[string]int64 `json:",omitempty"` // bytes of live objects by who allocated them; only if each allocation is recorded
+
+	// Hub, generator, once settled: how many of the messages that were due between begin and end should have arrived, how
+	// many did, and how long those took.
+	Due, Arrived int64         `json:",omitempty"`
+	P50, P99     time.Duration `json:",omitempty"`
 }
 
 var processStart = time.Now()
 
+// collections is how many it takes until what is not needed is gone: one takes things out of a sync.Pool and the next one
+// frees them, and each of them at best halves the stack of a goroutine that has made a handshake.
+const collections = 5
+
 func takeSnapshot(collect bool) *snapshot {
 	if collect {
-		runtime.GC()
-		runtime.GC() // what the first one only took out of sync.Pool
+		for range collections {
+			runtime.GC()
+		}
 		debug.FreeOSMemory()
 	}
 	var m runtime.MemStats
@@ -160,9 +169,25 @@ func (c *child) serve(o order) {
 		c.fail(err)
 	}
 	j := &job{workload: o.Workload, ln: ln.(*net.TCPListener), message: makeMessage(o.Workload.Size)}
+	if o.Workload.TLS != 0 {
+		if j.tls, err = serverTLS(o.Workload.TLS); err != nil {
+			c.fail(err)
+		}
+	}
 	j.onReady = func() { c.say(event{Event: "ready"}) }
 	j.onFail = c.fail
-	c.say(event{Event: "listening", Address: ln.Addr().String(), Snapshot: takeSnapshot(o.Workload.Shape == shapeIdle)})
+	before, address := takeSnapshot(o.Workload.collects()), ln.Addr().String()
+	var places map[string]int64
+	if o.Record {
+		runtime.MemProfileRate = 1
+		places = heapProfile()
+	}
+	if contender.listen != nil {
+		if address, err = contender.listen(j); err != nil {
+			c.fail(err)
+		}
+	}
+	c.say(event{Event: "listening", Address: address, Snapshot: before})
 	go func() {
 		if err := contender.serve(j); err != nil {
 			j.fail(err)
@@ -182,14 +207,17 @@ func (c *child) serve(o order) {
 			}
 		case "end":
 			j.stopping.Store(true)
-			s := takeSnapshot(o.Workload.Shape == shapeIdle)
-			if o.Workload.Shape == shapeHub { // collecting is not part of the measurement
-				kept := takeSnapshot(true)
-				s.Heap, s.Stacks = kept.Heap, kept.Stacks
-			}
+			s := takeSnapshot(false)
 			if profile != nil {
 				pprof.StopCPUProfile()
 				profile.Close()
+			}
+			return s
+		case "collect":
+			j.stopping.Store(true)
+			s := takeSnapshot(true)
+			if o.Record {
+				s.Places = since(places, heapProfile())
 			}
 			return s
 		}
@@ -208,7 +236,11 @@ func makeMessage(size int) []byte {
 
 // load is the load generator.
 func (c *child) load(o order) {
-	g, err := connectAll(o.Workload, o.Address, o.Verify)
+	contender, err := contenderNamed(o.Contender)
+	if err != nil {
+		c.fail(err)
+	}
+	g, err := connectAll(o.Workload, contender.dialect, o.Address, o.Verify)
 	if err != nil {
 		c.fail(err)
 	}
@@ -225,7 +257,7 @@ func (c *child) load(o order) {
 		s := takeSnapshot(false)
 		s.Messages = g.count()
 		if g.hub != nil {
-			g.hub.tell(s)
+			g.hub.tell(command, s)
 		}
 		return s
 	})

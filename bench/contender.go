@@ -3,6 +3,7 @@
 package main
 
 import (
+	"crypto/tls"
 	"fmt"
 	"net"
 	"sort"
@@ -21,10 +22,42 @@ type contender struct {
 	// serve runs the workload on j.ln until the process is ended. It calls j.ready when it has accepted all
 	// connections (echo: when it accepts). An error ends the measurement.
 	serve func(j *job) error
+
+	// Of ready-made servers, which take part in hubs only; nil for all others.
+	dialect *dialect                                 // what they want said around a message
+	listen  func(j *job) (address string, err error) // starts to listen, in the place of j.ln
 }
 
-// reference is the contender to which all others are compared.
-const reference = "std net"
+// The contenders that others are compared to by name.
+const (
+	reference   = "std net"
+	idiomatic   = "idiomatic hub"
+	tlsConn     = "tls.Conn"
+	natsStyle   = "nats-style hub"
+	natsServer  = "nats-server"
+	rawFloor    = "raw epoll"
+	copyFlusher = "copying flusher"
+
+	ownPrefix    = "netstream" // every way to use this library begins with it
+	ownEpoll     = "netstream epoll"
+	ownAuto      = "netstream auto"
+	ownPost      = "netstream Post"
+	ownBroadcast = "netstream Broadcast"
+	ownGroup     = "netstream Group.Broadcast"
+	ownTLS       = "netstream over tls.Conn"
+	ownPortable  = "netstream portable"
+)
+
+// reference is the contender to which the others of a workload are compared: what most people write.
+func (w workload) reference() string {
+	switch {
+	case w.Shape == shapeHub:
+		return idiomatic
+	case w.TLS != 0:
+		return tlsConn
+	}
+	return reference
+}
 
 var registry []*contender
 
@@ -46,12 +79,15 @@ func contenderNamed(name string) (*contender, error) {
 	return nil, fmt.Errorf("unknown contender %q; there are: %s", name, strings.Join(names, ", "))
 }
 
-// selectContenders returns those that the comma-separated list names, and always the reference. Empty: all.
-func selectContenders(only string) ([]*contender, error) {
+// selectContenders returns those that the comma-separated list names, and always the workloads' references. Empty: all.
+func selectContenders(only string, ws []workload) ([]*contender, error) {
 	if only == "" {
 		return registry, nil
 	}
-	wanted := map[string]bool{reference: true}
+	wanted := make(map[string]bool)
+	for _, w := range ws {
+		wanted[w.reference()] = true
+	}
 	for _, name := range strings.Split(only, ",") {
 		c, err := contenderNamed(name)
 		if err != nil {
@@ -66,6 +102,11 @@ func selectContenders(only string) ([]*contender, error) {
 		}
 	}
 	return out, nil
+}
+
+// plain takes part in those of a contender's workloads that are without TLS.
+func plain(serves func(workload) bool) func(workload) bool {
+	return func(w workload) bool { return w.TLS == 0 && serves(w) }
 }
 
 // inShapes takes part in all workloads of the given shapes.
@@ -84,12 +125,20 @@ func inShapes(shapes ...shape) func(workload) bool {
 type job struct {
 	workload
 	ln      *net.TCPListener
-	message []byte // Size bytes, the same for every write; nobody may change it
+	message []byte      // Size bytes, the same for every write; nobody may change it
+	tls     *tls.Config // for all connections; nil: they are plain
 
 	readyOnce atomic.Bool
 	onReady   func()
 	stopping  atomic.Bool // connections are about to break, which is no failure
 	onFail    func(error)
+}
+
+// over says why the serving of a connection ended. Where connections come and go, that is no failure.
+func (j *job) over(err error) {
+	if j.Shape != shapeGreet {
+		j.fail(err)
+	}
 }
 
 // ready says that all connections are served, so that warm-up can begin.
@@ -125,22 +174,4 @@ func (w *workload) sendBuffer() int {
 		return hubSendBuffer
 	}
 	return 0
-}
-
-// acceptAll accepts the workload's connections with net.
-func (j *job) acceptAll() ([]*net.TCPConn, error) {
-	conns := make([]*net.TCPConn, 0, j.Conns)
-	for len(conns) < j.Conns {
-		c, err := j.ln.AcceptTCP()
-		if err != nil {
-			return nil, err
-		}
-		if size := j.sendBuffer(); size > 0 {
-			if err := c.SetWriteBuffer(size); err != nil {
-				return nil, err
-			}
-		}
-		conns = append(conns, c)
-	}
-	return conns, nil
 }

@@ -10,11 +10,11 @@ import (
 
 func init() {
 	register(&contender{
-		name: "raw epoll", rank: 30,
+		name: rawFloor, rank: 30,
 		about: "the floor: raw system calls by golang.org/x/sys/unix and one thread, no library (one stream: writev of the whole window)",
-		serves: func(w workload) bool {
+		serves: plain(func(w workload) bool {
 			return w.Shape != shapeFeed && w.Shape != shapeHub && w.Writers <= 1 && !w.Blocking
-		},
+		}),
 		serve: serveFloor,
 	})
 }
@@ -37,7 +37,7 @@ func serveFloor(j *job) error {
 	if f.epfd, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
 		return err
 	}
-	if j.Shape == shapeEcho {
+	if j.echoes() {
 		if err := unix.SetNonblock(listener, true); err != nil {
 			return err
 		}
@@ -55,11 +55,7 @@ func serveFloor(j *job) error {
 		f.fds = append(f.fds, fd)
 	}
 	j.ready()
-	switch {
-	case j.Shape == shapeIdle:
-		_, err := unix.EpollWait(f.epfd, f.events, -1)
-		return err
-	case j.Shape == shapePipeline:
+	if j.Shape == shapePipeline {
 		return f.pipeline(f.fds[0])
 	}
 	for {

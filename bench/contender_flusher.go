@@ -9,7 +9,7 @@ import (
 
 func init() {
 	register(&contender{
-		name: "copying flusher", rank: 11,
+		name: copyFlusher, rank: 11,
 		about: "a mutex, a buffer that messages are copied into and a goroutine for each stream that writes what has gathered: no completions, a copy",
 		serves: func(w workload) bool {
 			return (w.Shape == shapePipeline && w.Size <= 1024) || w.Shape == shapeFeed || (w.Shape == shapeFanout && !w.Lockstep)

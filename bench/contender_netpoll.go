@@ -13,7 +13,7 @@ func init() {
 	register(&contender{
 		name: "cloudwego/netpoll", rank: 20,
 		about:  "cloudwego/netpoll, its event loop and handler pool; writes by Writer().WriteBinary and Flush",
-		serves: func(w workload) bool { return !w.Blocking && w.Shape != shapeHub },
+		serves: plain(func(w workload) bool { return !w.Blocking && w.Shape != shapeHub }),
 		serve:  serveNetpoll,
 	})
 }
@@ -21,11 +21,11 @@ func init() {
 func serveNetpoll(j *job) error {
 	accepted := make(chan netpoll.Connection, j.Conns)
 	onRequest := echoNetpoll
-	if j.Shape != shapeEcho {
+	if !j.echoes() {
 		onRequest = func(context.Context, netpoll.Connection) error { return nil }
 	}
 	events, err := netpoll.NewEventLoop(onRequest, netpoll.WithOnPrepare(func(c netpoll.Connection) context.Context {
-		if j.Shape != shapeEcho {
+		if !j.echoes() {
 			accepted <- c
 		}
 		return context.Background()
@@ -33,7 +33,7 @@ func serveNetpoll(j *job) error {
 	if err != nil {
 		return err
 	}
-	if j.Shape == shapeEcho {
+	if j.echoes() {
 		j.ready()
 		return events.Serve(j.ln)
 	}
@@ -49,9 +49,6 @@ func serveNetpoll(j *job) error {
 		senders[i] = &netpollSender{conn: c}
 	}
 	j.ready()
-	if j.Shape == shapeIdle {
-		select {}
-	}
 	return j.push(senders)
 }
 

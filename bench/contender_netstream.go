@@ -12,7 +12,7 @@ import (
 
 func init() {
 	register(&contender{
-		name: "netstream epoll", rank: 40,
+		name: ownEpoll, rank: 40,
 		about:  "netstream, EngineEpoll: Begin and End with callbacks, run to completion (idle: a zero-byte read)",
 		serves: func(workload) bool { return true },
 		serve:  serveNetstream(netstream.Config{Engine: netstream.EngineEpoll}),
@@ -24,16 +24,16 @@ func init() {
 		serve:  serveNetstream(netstream.Config{Engine: netstream.EngineEpoll, Send: netstream.SendDeferred}),
 	})
 	register(&contender{
-		name: "netstream portable", rank: 42,
+		name: ownPortable, rank: 42,
 		about:  "netstream, EnginePortable: net's own connections, a goroutine while something waits",
 		serves: func(w workload) bool { return w.Shape != shapeHub }, // a goroutine for each callback: nobody's choice there
 		serve:  serveNetstream(netstream.Config{Engine: netstream.EnginePortable}),
 	})
 	register(&contender{
-		name: "netstream auto", rank: 43,
+		name: ownAuto, rank: 43,
 		about: "netstream, EngineAuto, accepted by Accept: starts at net's speed, moves to the loop when something asynchronous has to wait",
 		serves: func(w workload) bool {
-			return w.Blocking || w.Shape == shapePipeline || w.Shape == shapeHub || w.ID == "W1" || w.ID == "W7b"
+			return w.Blocking || w.Shape == shapePipeline || w.Shape == shapeHub || w.ID == "W1" || w.ID == "W7b" || w.ID == "T7"
 		},
 		serve: serveNetstream(netstream.Config{}),
 	})
@@ -41,9 +41,8 @@ func init() {
 
 func serveNetstream(config netstream.Config) func(*job) error {
 	return func(j *job) error {
-		if j.Shape == shapeFanout {
-			config.MaxPendingWrites = j.Window
-		}
+		limit(&config, j)
+		config.TLS = j.tls
 		ln, err := netstream.NewListener(j.ln, &config)
 		if err != nil {
 			return err
@@ -52,16 +51,10 @@ func serveNetstream(config netstream.Config) func(*job) error {
 		if config.Engine == netstream.EngineAuto || j.Blocking {
 			accept = acceptStreams
 		}
-		if j.Shape == shapeEcho {
+		if j.echoes() {
+			serve := echoNetstream(j)
 			j.ready()
-			return accept(ln, -1, func(s *netstream.NetworkStream) error {
-				if j.Blocking {
-					go func() { j.fail(echoNet(s)) }()
-					return nil
-				}
-				newEcho(j, s).read()
-				return nil
-			})
+			return accept(ln, -1, serve)
 		}
 		var streams []*netstream.NetworkStream
 		err = accept(ln, j.Conns, func(s *netstream.NetworkStream) error {
@@ -74,26 +67,51 @@ func serveNetstream(config netstream.Config) func(*job) error {
 		if err != nil {
 			return err
 		}
-		switch j.Shape {
-		case shapeIdle:
-			return idleNetstream(j, streams)
-		case shapePipeline:
-			j.ready()
-			return together(j.Writers, func(int) error { return newPipeliner(j, streams[0]).run() })
-		case shapeFeed:
-			j.ready()
-			for _, s := range streams {
-				if err := newFeeder(j, s).start(); err != nil {
-					return err
-				}
-			}
-			select {}
-		case shapeHub:
-			return hubNetstream(j, ln, streams)
-		}
-		j.ready()
-		return newPublisher(j, streams).run()
+		return writeNetstream(j, streams, func() (io.Reader, error) { return ln.AcceptStream() })
 	}
+}
+
+// limit gives streams the limit of the workload where the server does not count what is in flight itself.
+func limit(config *netstream.Config, j *job) {
+	if j.Shape == shapeFanout || j.Shape == shapeHub {
+		config.MaxPendingWrites = j.Window
+	}
+}
+
+// echoNetstream returns what sends back what comes on a stream.
+func echoNetstream(j *job) func(*netstream.NetworkStream) error {
+	idle := newIdler(j)
+	return func(s *netstream.NetworkStream) error {
+		switch {
+		case j.Shape == shapeIdle:
+			idle.wait(s)
+		case j.Blocking:
+			go func() { j.over(echoNet(s, make([]byte, readBuffer))) }()
+		default:
+			newEcho(j, s, readBuffer).read()
+		}
+		return nil
+	}
+}
+
+// writeNetstream runs the workloads in which the server writes. The publisher of a hub is accepted when all is ready.
+func writeNetstream(j *job, streams []*netstream.NetworkStream, publisher func() (io.Reader, error)) error {
+	if j.Shape == shapeHub {
+		return hubNetstream(j, streams, publisher)
+	}
+	j.ready()
+	switch j.Shape {
+	case shapePipeline:
+		return together(j.Writers, func(int) error { return newPipeliner(j, streams[0]).run() })
+	case shapeFeed:
+		for _, s := range streams {
+			if err := newFeeder(j, s).start(); err != nil {
+				return err
+			}
+		}
+		select {}
+	}
+	return newPublisher(j, streams).run()
 }
 
 // acceptStreams accepts n streams (n < 0: without end) by the blocking call.
@@ -144,8 +162,8 @@ type echo struct {
 	onWritten netstream.AsyncCallback
 }
 
-func newEcho(j *job, s *netstream.NetworkStream) *echo {
-	e := &echo{job: j, stream: s, buffer: make([]byte, readBuffer)}
+func newEcho(j *job, s *netstream.NetworkStream, size int) *echo {
+	e := &echo{job: j, stream: s, buffer: make([]byte, size)}
 	e.onRead = func(ar netstream.AsyncResult) {
 		if !ar.CompletedSynchronously() && e.send(ar) {
 			e.read()
@@ -199,25 +217,8 @@ func (e *echo) sent(ar netstream.AsyncResult) bool {
 func (e *echo) end(err error) {
 	e.stream.Close()
 	if err != io.EOF {
-		e.job.fail(err)
+		e.job.over(err)
 	}
-}
-
-// idleNetstream keeps a zero-byte read pending on each stream: it asks for a buffer only when there is something
-// to put into it.
-func idleNetstream(j *job, streams []*netstream.NetworkStream) error {
-	nothing := []byte{}
-	for _, s := range streams {
-		_, err := s.BeginRead(nothing, 0, 0, func(ar netstream.AsyncResult) {
-			_, err := s.EndRead(ar)
-			j.fail(err)
-		}, nil)
-		if err != nil {
-			return err
-		}
-	}
-	j.ready()
-	select {}
 }
 
 // window bounds the writes in flight of one goroutine. The common way through it is one atomic load to take a place

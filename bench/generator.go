@@ -18,6 +18,8 @@ import (
 type generator struct {
 	workload
 	fds      []int
+	secured  []*secured // likewise, with their TLS; nil: they are plain
+	peer     *unix.SockaddrInet4
 	message  []byte
 	bytes    atomic.Int64 // that arrived, from fast peers
 	stopping atomic.Bool
@@ -34,7 +36,7 @@ const (
 	slowBuffer = 8 << 10 // its receive buffer
 )
 
-func connectAll(w workload, address string, verify bool) (*generator, error) {
+func connectAll(w workload, words *dialect, address string, verify bool) (*generator, error) {
 	to, err := netip.ParseAddrPort(address)
 	if err != nil {
 		return nil, err
@@ -43,49 +45,81 @@ func connectAll(w workload, address string, verify bool) (*generator, error) {
 		return nil, fmt.Errorf("%s is not on the loopback interface", address)
 	}
 	g := &generator{workload: w, message: makeMessage(w.Size), inbox: make([]byte, drainBytes), verify: verify}
-	peer := &unix.SockaddrInet4{Port: int(to.Port()), Addr: to.Addr().As4()}
-	for i := range w.Conns {
-		fd, err := g.connect(peer)
-		if err != nil {
-			return nil, fmt.Errorf("connection %d: %w", i, err)
-		}
-		g.fds = append(g.fds, fd)
+	g.peer = &unix.SockaddrInet4{Port: int(to.Port()), Addr: to.Addr().As4()}
+	if w.Shape == shapeGreet { // connections are what is measured
+		return g, g.greeting(make([]byte, w.Size))
 	}
-	if verify {
-		g.offsets = make([]int64, w.Conns)
+	if err := g.open(words); err != nil {
+		return nil, err
 	}
 	if w.Shape == shapeHub {
-		return g, g.connectPublisher(peer)
-	}
-	if w.Shape == shapeEcho {
-		for _, fd := range g.fds { // all are accepted and served before warm-up
-			if err := g.pingPong(fd); err != nil {
-				return nil, err
-			}
-		}
+		return g, g.connectPublisher(words)
 	}
 	return g, nil
 }
 
-// connect makes the next connection.
-func (g *generator) connect(peer *unix.SockaddrInet4) (int, error) {
+// open makes the workload's connections. The echoes are all accepted and served when it returns.
+func (g *generator) open(words *dialect) error {
+	g.fds = make([]int, g.Conns)
+	if g.TLS != 0 {
+		if err := g.openSecured(); err != nil {
+			return fmt.Errorf("handshake: %w", err)
+		}
+	} else if err := g.openPlain(words); err != nil {
+		return err
+	}
+	if g.verify {
+		g.offsets = make([]int64, g.Conns)
+	}
+	if g.echoes() {
+		for i := range g.fds {
+			if err := g.pingPong(i); err != nil {
+				return err
+			}
+		}
+	}
+	for _, s := range g.secured {
+		s.wire.waits = g.alone()
+	}
+	return nil
+}
+
+// openPlain makes the connections one after the other.
+func (g *generator) openPlain(words *dialect) (err error) {
+	for i := range g.fds {
+		g.fds[i], err = g.connect(g.slow(i))
+		if err == nil && words != nil {
+			err = words.greet(g.fds[i], words.subscribe)
+		}
+		if err != nil {
+			return fmt.Errorf("connection %d: %w", i, err)
+		}
+	}
+	return nil
+}
+
+// connect makes a connection. A slow one has little room for what it does not read.
+func (g *generator) connect(slow bool) (int, error) {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return 0, err
 	}
-	if i := len(g.fds); i < g.Conns && g.slow(i) {
+	if slow {
 		if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, slowBuffer); err != nil {
 			return 0, err
 		}
 	}
 	for err = unix.EINTR; err == unix.EINTR; {
-		err = unix.Connect(fd, peer)
+		err = unix.Connect(fd, g.peer)
 	}
 	if err != nil {
 		return 0, err
 	}
 	return fd, unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
 }
+
+// alone reports whether there is one connection with one message under way, for which one waits in a read.
+func (g *generator) alone() bool { return g.Shape == shapeEcho && g.Conns == 1 }
 
 // slow reports whether connection i has a slow or deaf peer: the last ones have.
 func (g *generator) slow(i int) bool { return i >= g.Conns-g.Slow-g.Deaf }
@@ -98,9 +132,11 @@ func (g *generator) run() error {
 		return nil
 	case g.Shape == shapeHub:
 		return g.hub.run()
-	case g.Shape == shapeEcho && g.Conns == 1:
+	case g.Shape == shapeGreet:
+		return g.greetings()
+	case g.alone():
 		for {
-			if err := g.pingPong(g.fds[0]); err != nil {
+			if err := g.pingPong(0); err != nil {
 				return err
 			}
 			g.bytes.Add(int64(g.Size))
@@ -111,13 +147,13 @@ func (g *generator) run() error {
 	return g.sink()
 }
 
-// pingPong sends one message on a blocking socket and waits until it is back.
-func (g *generator) pingPong(fd int) error {
-	if err := g.send(fd); err != nil {
+// pingPong sends one message on a connection and waits until it is back.
+func (g *generator) pingPong(i int) error {
+	if err := g.send(i); err != nil {
 		return err
 	}
 	for got := 0; got < g.Size; {
-		n, err := unix.Read(fd, g.inbox[got:g.Size])
+		n, err := g.await(i, g.inbox[got:g.Size])
 		if err == unix.EINTR {
 			continue
 		}
@@ -129,20 +165,32 @@ func (g *generator) pingPong(fd int) error {
 		}
 		got += n
 	}
-	return g.check()
+	return g.check(g.inbox[:g.Size])
+}
+
+// await waits for bytes.
+func (g *generator) await(i int, p []byte) (int, error) {
+	if g.secured == nil {
+		return unix.Read(g.fds[i], p)
+	}
+	return g.receive(i, p)
 }
 
 var errEnded = errors.New("generator: the server has ended a connection")
 
-func (g *generator) check() error {
-	if !bytes.Equal(g.inbox[:g.Size], g.message) {
+func (g *generator) check(message []byte) error {
+	if !bytes.Equal(message, g.message) {
 		return errors.New("generator: what came back is not what was sent")
 	}
 	return nil
 }
 
-func (g *generator) send(fd int) error {
-	n, err := rawWrite(fd, g.message)
+func (g *generator) send(i int) error {
+	if g.secured != nil {
+		_, err := g.secured[i].Write(g.message)
+		return err
+	}
+	n, err := rawWrite(g.fds[i], g.message)
 	if err == nil && n < len(g.message) {
 		err = errors.New("generator: short write")
 	}
@@ -182,8 +230,8 @@ func (g *generator) echo() error {
 		return err
 	}
 	parts := make([][]byte, len(g.fds)) // of messages that have not come back whole
-	for _, fd := range g.fds {
-		if err := g.send(fd); err != nil {
+	for i := range g.fds {
+		if err := g.send(i); err != nil {
 			return err
 		}
 	}
@@ -204,7 +252,10 @@ func (g *generator) echo() error {
 // bounce takes what has come back on connection i and, if that is the whole message, sends the next one.
 func (g *generator) bounce(i int, parts [][]byte) error {
 	had := copy(g.inbox, parts[i])
-	n, err := rawRead(g.fds[i], g.inbox[had:g.Size])
+	n, err := g.receive(i, g.inbox[had:g.Size])
+	if err == unix.EAGAIN { // a part of a record
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -216,11 +267,11 @@ func (g *generator) bounce(i int, parts [][]byte) error {
 		return nil
 	}
 	parts[i] = parts[i][:0]
-	if err := g.check(); err != nil {
+	if err := g.check(g.inbox[:g.Size]); err != nil {
 		return err
 	}
 	g.bytes.Add(int64(g.Size))
-	return g.send(g.fds[i])
+	return g.send(i)
 }
 
 // sink takes what comes on many connections. Slow peers are served by the clock.
@@ -262,11 +313,14 @@ func (g *generator) readSlowly() error {
 	return nil
 }
 
-// drain receives and discards on connection i: with MSG_TRUNC, TCP does not even copy (tcp(7)), which leaves the
-// generator time. When every byte is checked, it does copy.
+// drain receives and discards on connection i, and returns what is to be counted: with MSG_TRUNC, TCP does not even copy (tcp(7)), which leaves the
+// generator time. When every byte is checked, and for the headers of TLS's records, it does copy.
 func (g *generator) drain(i int) (int, error) {
+	if g.secured != nil && g.verify {
+		return 0, g.drainSecured(i)
+	}
 	flags := unix.MSG_TRUNC
-	if g.offsets != nil {
+	if g.verify || g.secured != nil {
 		flags = 0
 	}
 	n, _, err := unix.Recvfrom(g.fds[i], g.inbox, flags)
@@ -277,13 +331,41 @@ func (g *generator) drain(i int) (int, error) {
 		return 0, err
 	case n == 0:
 		return 0, errEnded
-	case g.offsets != nil:
-		for _, b := range g.inbox[:n] {
-			if b != g.message[g.offsets[i]%int64(g.Size)] {
-				return 0, fmt.Errorf("generator: connection %d: byte %d is not what was sent", i, g.offsets[i])
-			}
-			g.offsets[i]++
-		}
+	case g.verify:
+		return n, g.checkNext(i, g.inbox[:n])
+	case g.secured != nil:
+		return g.secured[i].records.count(g.inbox[:n]), nil
 	}
 	return n, nil
+}
+
+// drainSecured takes and counts all that the connection and its TLS hold. A server that is faster than the checks may
+// hold it up for long.
+func (g *generator) drainSecured(i int) error {
+	for {
+		n, err := g.receive(i, g.inbox)
+		switch {
+		case err == unix.EAGAIN:
+			return nil
+		case err != nil:
+			return err
+		case n == 0:
+			return errEnded
+		}
+		if err := g.checkNext(i, g.inbox[:n]); err != nil {
+			return err
+		}
+		g.bytes.Add(int64(n))
+	}
+}
+
+// checkNext checks what came next on connection i.
+func (g *generator) checkNext(i int, p []byte) error {
+	for _, b := range p {
+		if b != g.message[g.offsets[i]%int64(g.Size)] {
+			return fmt.Errorf("generator: connection %d: byte %d is not what was sent", i, g.offsets[i])
+		}
+		g.offsets[i]++
+	}
+	return nil
 }

@@ -6,6 +6,8 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"fmt"
+	"math"
 	"math/bits"
 	"sync"
 	"time"
@@ -21,19 +23,45 @@ const stampBytes = 8
 type hubLoad struct {
 	*generator
 	publisher int
+	secure    *secured // the publisher's TLS, which writes to unsent; nil: none
+	words     dialect
 	parts     [][]byte // of messages that have not come whole, by connection
 	unsent    []byte   // published and not taken by the connection yet
+	batch     []byte
 
-	mu   sync.Mutex // guards what follows
-	due  int64      // messages that subscribers who read should have got, as of now
-	late histogram
+	mu           sync.Mutex    // guards what follows
+	since, until time.Duration // the messages published in this time are those that count
+	due, arrived int64         // of them: that subscribers who read should get, and got
+	late         histogram     // of them: how long they took
+	published    time.Duration // all that was due before it is published
+	settling     bool          // the measurement is over
 }
 
+// How long messages that are under way when the measurement ends are waited for: until all are there, or nothing has
+// come for patience, or as long as waiting can be.
+const (
+	settlePatience = 2 * time.Second
+	settleLimit    = 20 * time.Second
+)
+
 // connectPublisher makes the hub's last connection.
-func (g *generator) connectPublisher(peer *unix.SockaddrInet4) error {
-	fd, err := g.connect(peer)
+func (g *generator) connectPublisher(words *dialect) error {
+	fd, err := g.connect(false)
+	if err != nil {
+		return err
+	}
 	g.hub = &hubLoad{generator: g, publisher: fd, parts: make([][]byte, g.Conns)}
-	return err
+	if g.TLS != 0 {
+		if g.hub.secure, err = g.secure(fd); err != nil {
+			return err
+		}
+		g.hub.secure.wire.queue = &g.hub.unsent
+	}
+	if words == nil {
+		return nil
+	}
+	g.hub.words = *words
+	return words.greet(fd, words.introduce)
 }
 
 func (h *hubLoad) run() error {
@@ -44,17 +72,22 @@ func (h *hubLoad) run() error {
 	every := time.Duration(h.Batch) * time.Second / time.Duration(h.Rate)
 	events := make([]unix.EpollEvent, 1024)
 	for next := time.Since(processStart); ; {
-		for ; time.Since(processStart) >= next; next += every {
-			h.publish(next)
+		for ; time.Since(processStart) >= next && !h.over(next); next += every {
+			if err := h.publish(next, every); err != nil {
+				return err
+			}
 		}
 		if err := h.push(); err != nil {
 			return err
 		}
-		wait := next - time.Since(processStart)
+		wait := max(next-time.Since(processStart), 0)
+		if h.over(next) {
+			wait = every
+		}
 		if len(h.unsent) > 0 {
 			wait = min(wait, time.Millisecond)
 		}
-		n, err := rawEpollWait(epfd, events, int(max(wait+time.Millisecond-1, 0)/time.Millisecond))
+		n, err := rawEpollWait(epfd, events, int((wait+time.Millisecond-1)/time.Millisecond))
 		if err != nil {
 			return err
 		}
@@ -66,15 +99,38 @@ func (h *hubLoad) run() error {
 	}
 }
 
-// publish queues one batch that was due at that time.
-func (h *hubLoad) publish(at time.Duration) {
+// publish queues one batch that was due at that time, some time before the next one.
+func (h *hubLoad) publish(at, every time.Duration) error {
+	batch := h.batch[:0]
 	for range h.Batch {
-		h.unsent = binary.LittleEndian.AppendUint64(h.unsent, uint64(at))
-		h.unsent = append(h.unsent, h.message[stampBytes:]...)
+		batch = append(batch, h.words.publishing...)
+		batch = binary.LittleEndian.AppendUint64(batch, uint64(at))
+		batch = append(batch, h.message[stampBytes:]...)
+		batch = append(batch, h.words.after...)
+	}
+	h.batch = batch
+	if h.secure == nil {
+		h.unsent = append(h.unsent, batch...)
+	} else if _, err := h.secure.Write(batch); err != nil {
+		return err
 	}
 	h.mu.Lock()
-	h.due += int64(h.Batch * (h.Conns - h.Deaf))
-	h.mu.Unlock()
+	defer h.mu.Unlock()
+	h.published = at + every
+	if h.counts(at) {
+		h.due += int64(h.Batch * (h.Conns - h.Deaf))
+	}
+	return nil
+}
+
+// counts reports whether a message of that time is one of those that count. mu is held.
+func (h *hubLoad) counts(at time.Duration) bool { return at >= h.since && at < h.until }
+
+// over reports whether publishing is: before that time all is published that counts, and the rest would be in its way.
+func (h *hubLoad) over(next time.Duration) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.settling && next >= h.until
 }
 
 // push sends as much of what is queued as the connection takes.
@@ -95,36 +151,82 @@ func (h *hubLoad) push() error {
 
 // take receives on connection i.
 func (h *hubLoad) take(i int) error {
-	had := copy(h.inbox, h.parts[i])
-	n, err := rawRead(h.fds[i], h.inbox[had:])
-	switch {
-	case err == unix.EINTR:
-		return nil
-	case err != nil:
-		return err
-	case n == 0:
-		return errEnded
+	for {
+		had := copy(h.inbox, h.parts[i])
+		n, err := h.receive(i, h.inbox[had:])
+		switch {
+		case err == unix.EINTR || err == unix.EAGAIN:
+			return nil
+		case err != nil:
+			return err
+		case n == 0:
+			return errEnded
+		}
+		if err := h.messages(i, h.inbox[:had+n]); err != nil || h.secured == nil {
+			return err
+		}
 	}
-	now, rest := time.Since(processStart), h.inbox[:had+n]
+}
+
+// messages takes what has come on connection i and keeps what is not a whole message.
+func (h *hubLoad) messages(i int, p []byte) error {
+	now, before := time.Since(processStart), len(h.words.arriving)
+	whole := before + h.Size + len(h.words.after)
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for ; len(rest) >= h.Size; rest = rest[h.Size:] {
-		h.late.add(now - time.Duration(binary.LittleEndian.Uint64(rest)))
-		if h.verify && !bytes.Equal(rest[stampBytes:h.Size], h.message[stampBytes:]) {
+	for ; len(p) >= whole; p = p[whole:] {
+		if string(p[:before]) != h.words.arriving {
+			return fmt.Errorf("generator: a message begins with %q", p[:before])
+		}
+		message := p[before : before+h.Size]
+		h.bytes.Add(int64(h.Size))
+		if at := time.Duration(binary.LittleEndian.Uint64(message)); h.counts(at) {
+			h.arrived++
+			h.late.add(now - at)
+		}
+		if h.verify && !bytes.Equal(message[stampBytes:], h.message[stampBytes:]) {
 			return errors.New("generator: what arrived is not what was published")
 		}
 	}
-	h.bytes.Add(int64(had + n - len(rest)))
-	h.parts[i] = append(h.parts[i][:0], rest...)
+	h.parts[i] = append(h.parts[i][:0], p...)
 	return nil
 }
 
-// tell adds to s what only a hub's subscribers know. The times are those since the snapshot before.
-func (h *hubLoad) tell(s *snapshot) {
+// tell begins and ends the time that counts, and adds to s what became of its messages.
+func (h *hubLoad) tell(command string, s *snapshot) {
+	if command == "settle" {
+		h.settle()
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	s.Due, s.P50, s.P99 = h.due, h.late.quantile(0.5), h.late.quantile(0.99)
-	h.late = histogram{}
+	switch command {
+	case "begin":
+		h.since, h.until = s.Wall, math.MaxInt64
+	case "end":
+		h.until = s.Wall
+	case "settle":
+		s.Due, s.Arrived, s.P50, s.P99 = h.due, h.arrived, h.late.quantile(0.5), h.late.quantile(0.99)
+	}
+}
+
+// settle ends the publishing and waits until the messages that count have arrived, or no more of them do.
+func (h *hubLoad) settle() {
+	h.mu.Lock()
+	h.settling = true
+	h.mu.Unlock()
+	var had int64
+	last := time.Now()
+	for end := last.Add(settleLimit); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		h.mu.Lock()
+		all := h.published >= h.until && h.arrived == h.due
+		h.mu.Unlock()
+		if got := h.bytes.Load(); got > had { // also what was due before: it comes first
+			had, last = got, time.Now()
+		}
+		if all || time.Since(last) > settlePatience {
+			return
+		}
+	}
 }
 
 // histogram counts times in buckets of an eighth of a power of two.

@@ -57,15 +57,15 @@ const (
 )
 
 func parse(args []string, errOut io.Writer) (*options, error) {
-	o := new(options)
+	o := &options{settings: settings{Paced: time.Second}}
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.SetOutput(errOut)
-	quick := flags.Bool("quick", false, "a short run that ends in under two minutes")
+	quick := flags.Bool("quick", false, "a short run that ends in under two minutes and leaves out some of the hubs and idle connections")
 	only := flags.String("only", "", "workloads, separated by commas: "+ids(workloads())+"; W4, W5, W7 mean both of theirs (default all)")
-	contenders := flags.String("contenders", "", "contenders, separated by commas; "+reference+" always takes part (default all)")
+	contenders := flags.String("contenders", "", "contenders, separated by commas; the one that others are compared to always takes part (default all)")
 	flags.IntVar(&o.Rounds, "rounds", 10, "how often each cell is measured")
 	flags.DurationVar(&o.Warmup, "warmup", 250*time.Millisecond, "traffic before each measurement, which does not count")
-	flags.DurationVar(&o.Measure, "measure", 600*time.Millisecond, "length of each measurement")
+	flags.DurationVar(&o.Measure, "measure", 600*time.Millisecond, "length of each measurement; unless it is given, that of a hub is 1s, with -quick 500ms")
 	flags.DurationVar(&o.Patience, "patience", 0, "how long, in all, to wait for a quiet machine and to repeat measurements that other processes disturbed")
 	flags.IntVar(&o.Procs, "procs", 1, "cores of the process under test, and its GOMAXPROCS")
 	flags.Uint64Var(&o.Seed, "seed", 0, "seed of the order of contenders (default: a new one)")
@@ -87,13 +87,20 @@ func parse(args []string, errOut io.Writer) (*options, error) {
 		preset(given, "rounds", &o.Rounds, 3)
 		preset(given, "warmup", &o.Warmup, 60*time.Millisecond)
 		preset(given, "measure", &o.Measure, 150*time.Millisecond)
+		o.Paced = 500 * time.Millisecond
+	}
+	if given["measure"] {
+		o.Paced = o.Measure
 	}
 	preset(given, "seed", &o.Seed, rand.Uint64())
 	var err error
 	if o.workloads, err = selectWorkloads(*only); err != nil {
 		return nil, err
 	}
-	if o.contenders, err = selectContenders(*contenders); err != nil {
+	if *quick && *only == "" {
+		o.workloads = quickWorkloads()
+	}
+	if o.contenders, err = selectContenders(*contenders, o.workloads); err != nil {
 		return nil, err
 	}
 	return o, o.check()

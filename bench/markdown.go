@@ -43,6 +43,16 @@ func (r *report) markdown(charts string) string {
 		for _, row := range r.rows(w) {
 			fmt.Fprintf(&b, "| %s | %s |\n", row.name, strings.Join(row.cells, " | "))
 		}
+		titles, parts := r.compositions(w)
+		for i, title := range titles {
+			fmt.Fprintf(&b, "\n%s:\n\n| bytes | allocated by |\n|---:|---|\n", title)
+			for _, p := range parts[i] {
+				fmt.Fprintf(&b, "| %.0f | `%s` |\n", p.Bytes, p.What)
+			}
+		}
+		if line := r.rivalry(w); line != "" {
+			fmt.Fprintf(&b, "\n%s\n", line)
+		}
 	}
 	fmt.Fprintf(&b, "\n### The contenders\n\n")
 	for _, c := range registry {

@@ -67,11 +67,11 @@ func (r *report) chart(w workload) (p *plot.Plot, bars int, err error) {
 		style.Font.Variant, style.Font.Size = "Sans", vg.Points(10)
 	}
 	better := "more is better"
-	if w.Main != metricRate {
+	if !w.more() {
 		better = "less is better"
 	}
 	p.Title.Text = fmt.Sprintf("%s  %s", w.ID, w.Title)
-	p.X.Label.Text = fmt.Sprintf("%s, std net = 1 (%s); median, smallest and largest", w.Main, better)
+	p.X.Label.Text = fmt.Sprintf("%s, %s = 1 (%s); median, smallest and largest", w.Main, w.reference(), better)
 	p.Title.Padding = vg.Points(6)
 	p.Add(plotter.NewGrid())
 
@@ -79,13 +79,13 @@ func (r *report) chart(w workload) (p *plot.Plot, bars int, err error) {
 	var names []string
 	for i := len(registry) - 1; i >= 0; i-- { // the first one on top
 		c := registry[i]
-		s := r.toReference(figureOf(w.Main), w.ID, c.name)
+		s := r.toReference(figureOf(w.Main), w, c.name)
 		if math.IsNaN(s.Median) {
 			continue
 		}
 		names = append(names, c.name)
 		mine, theirs := 0.0, s.Median
-		if strings.HasPrefix(c.name, "netstream") {
+		if c.own() {
 			mine, theirs = theirs, mine
 		}
 		own, other = append(own, mine), append(other, theirs)

@@ -42,3 +42,10 @@ func rawResult(n uintptr, errno unix.Errno) (int, error) {
 	}
 	return int(n), nil
 }
+
+// rawReceive reads without waiting.
+func rawReceive(fd int, p []byte) (int, error) {
+	n, _, errno := unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(&p[0])), uintptr(len(p)),
+		unix.MSG_DONTWAIT, 0, 0)
+	return rawResult(n, errno)
+}

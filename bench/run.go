@@ -3,15 +3,10 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"time"
@@ -22,6 +17,7 @@ type settings struct {
 	Rounds   int
 	Warmup   time.Duration
 	Measure  time.Duration
+	Paced    time.Duration // length of a measurement in which the server waits for most of the time
 	Limit    time.Duration // no new round begins after it, and the running one ends; 0: none
 	Procs    int           // GOMAXPROCS and cores of the process under test
 	Seed     uint64        // of the order of contenders
@@ -41,10 +37,11 @@ type sample struct {
 	LoadCPU   float64       // cores used by the generator
 	Mallocs   float64       // allocations of the process under test, per second
 
-	// Idle connections: growth per connection. Hub: Heap and Stacks in all, after a collection under load.
+	// Idle connections: growth per connection. Hub: growth in all, after all that was published.
 	RSS, Heap, Stacks float64 `json:",omitempty"`
+	Parts             []part  `json:",omitempty"` // idle connections: of what Heap is made
 
-	// Hub: the part of the messages that arrived, of those that were due, and how long they took, in seconds.
+	// Hub: the part of the messages that arrived in the end, of those that were due, and how long they took, in seconds.
 	Delivered, P50, P99 float64 `json:",omitempty"`
 
 	// The machine meanwhile, in cores: what others used, and what the hypervisor withheld.
@@ -163,7 +160,7 @@ func (r *runner) measureInQuiet(ctx context.Context, c cell, round int) (sample,
 func cells(ws []workload, cs []*contender, round int) []cell {
 	var out []cell
 	for _, w := range ws {
-		if w.Once && round > 0 {
+		if w.Rounds > 0 && round >= w.Rounds {
 			continue
 		}
 		for _, c := range cs {
@@ -189,47 +186,69 @@ func grouped(all []cell) [][]cell {
 }
 
 // allowance is what starting, connecting, collecting garbage and ending may take in addition to the measurement.
-const allowance = 30 * time.Second
+const allowance = time.Minute
 
 // measure makes one measurement with two fresh processes.
 func (r *runner) measure(ctx context.Context, c cell, round int) (sample, error) {
 	out := sample{Round: round, Workload: c.workload.ID, Contender: c.contender.name}
-	lifetime := r.Warmup + r.Measure + allowance
+	if err := r.measureOnce(ctx, c, round, false, &out); err != nil || !c.lookedInto() {
+		return out, err
+	}
+	return out, r.measureOnce(ctx, c, round, true, &out)
+}
+
+// lookedInto reports whether it is also told of what a connection is made: ours on the loop, and what it is compared to.
+func (c cell) lookedInto() bool {
+	name := c.contender.name
+	return c.workload.Shape == shapeIdle && (c.contender.own() && name != ownPortable || name == c.workload.reference())
+}
+
+// measureOnce fills in the figures of a measurement, or, if it records, only of what an idle connection is made:
+// recording costs memory itself.
+func (r *runner) measureOnce(ctx context.Context, c cell, round int, record bool, out *sample) error {
+	lifetime := r.Warmup + r.lengthOf(c.workload) + allowance
 	ctx, cancel := context.WithTimeout(ctx, lifetime)
 	defer cancel()
-	o := order{Workload: c.workload, Contender: c.contender.name, Lifetime: lifetime, Verify: r.verify}
+	o := order{Workload: c.workload, Contender: c.contender.name, Lifetime: lifetime, Verify: r.verify, Record: record}
 	if r.Profiles != "" && round == 0 {
 		name := strings.NewReplacer(" ", "-", "/", "-").Replace(c.workload.ID + "-" + c.contender.name)
 		o.Profile = filepath.Join(r.Profiles, name+".pprof")
 	}
 	server, err := r.start(ctx, commandServe, o, r.cores.Server, r.Procs)
 	if err != nil {
-		return out, err
+		return err
 	}
 	defer server.end()
 	listening, err := server.expect("listening")
 	if err != nil {
-		return out, err
+		return err
 	}
 	o.Address = listening.Address
 	generator, err := r.start(ctx, commandLoad, o, r.cores.Generator, 2)
 	if err != nil {
-		return out, err
+		return err
 	}
 	defer generator.end()
-	for _, p := range []*process{server, generator} {
-		if _, err := p.expect("ready"); err != nil {
-			return out, err
-		}
+	if err := expectBoth(server, generator, "ready"); err != nil {
+		return err
 	}
-	if c.workload.Shape == shapeIdle {
-		return out, out.memory(c.workload, server, listening.Snapshot)
+	switch {
+	case record:
+		return out.made(c.workload, server)
+	case c.workload.Shape == shapeIdle:
+		return out.memory(c.workload, server, listening.Snapshot)
 	}
-	return out, r.traffic(ctx, &out, server, generator)
+	if err := r.traffic(ctx, c.workload, out, server, generator); err != nil || c.workload.Shape != shapeHub {
+		return err
+	}
+	return out.afterwards(server, generator, listening.Snapshot)
 }
 
+// errNothing: the measurement was too short for this machine.
+var errNothing = errors.New("no message arrived")
+
 // traffic fills in the figures of everything that moves.
-func (r *runner) traffic(ctx context.Context, out *sample, server, generator *process) error {
+func (r *runner) traffic(ctx context.Context, w workload, out *sample, server, generator *process) error {
 	if err := sleep(ctx, r.Warmup); err != nil {
 		return err
 	}
@@ -238,7 +257,7 @@ func (r *runner) traffic(ctx context.Context, out *sample, server, generator *pr
 	if err != nil {
 		return err
 	}
-	if err := sleep(ctx, r.Measure); err != nil {
+	if err := sleep(ctx, r.lengthOf(w)); err != nil {
 		return err
 	}
 	s1, g1, err := both(server, generator, "end")
@@ -254,18 +273,40 @@ func (r *runner) traffic(ctx context.Context, out *sample, server, generator *pr
 	out.Steal = host.Steal.Seconds() / wall
 	out.Others = max(0, (host.Busy-host.Steal-ours).Seconds()/wall)
 	if out.Messages <= 0 {
-		return errors.New("no message arrived")
+		return errNothing
 	}
-	if due := g1.Due - g0.Due; due > 0 {
-		out.Delivered, out.P50, out.P99 = float64(out.Messages)/float64(due), g1.P50.Seconds(), g1.P99.Seconds()
-		out.Heap, out.Stacks = float64(s1.Heap), float64(s1.Stacks)
+	return nil
+}
+
+func (s *settings) lengthOf(w workload) time.Duration {
+	if w.Shape == shapeHub {
+		return s.Paced
 	}
+	return s.Measure
+}
+
+// afterwards fills in what a hub is asked when the measurement is over and nothing more is published: what became of the
+// messages that were under way at the end, and what is in memory then.
+func (s *sample) afterwards(server, generator *process, before *snapshot) error {
+	settled, err := generator.ask("settle")
+	if err != nil {
+		return err
+	}
+	after, err := server.ask("collect")
+	if err != nil {
+		return err
+	}
+	if settled.Due <= 0 {
+		return errNothing
+	}
+	s.Delivered, s.P50, s.P99 = float64(settled.Arrived)/float64(settled.Due), settled.P50.Seconds(), settled.P99.Seconds()
+	s.Heap, s.Stacks = float64(after.Heap-before.Heap), float64(after.Stacks-before.Stacks)
 	return nil
 }
 
 // memory fills in what an idle connection costs.
 func (s *sample) memory(w workload, server *process, before *snapshot) error {
-	after, err := server.ask("end")
+	after, err := server.ask("collect")
 	if err != nil {
 		return err
 	}
@@ -273,6 +314,16 @@ func (s *sample) memory(w workload, server *process, before *snapshot) error {
 	s.RSS = float64(after.RSS-before.RSS) / n
 	s.Heap = float64(after.Heap-before.Heap) / n
 	s.Stacks = float64(after.Stacks-before.Stacks) / n
+	return nil
+}
+
+// made fills in of what an idle connection is made.
+func (s *sample) made(w workload, server *process) error {
+	after, err := server.ask("collect")
+	if err != nil {
+		return err
+	}
+	s.Parts = partsOf(after.Places, w.Conns)
 	return nil
 }
 
@@ -293,72 +344,4 @@ func sleep(ctx context.Context, d time.Duration) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-}
-
-// process is a child, seen from the parent.
-type process struct {
-	what   string
-	cmd    *exec.Cmd
-	in     io.WriteCloser
-	out    *json.Decoder
-	stderr bytes.Buffer
-	ctx    context.Context
-}
-
-// start starts this program again. When ctx is done, the child is killed by its id.
-func (r *runner) start(ctx context.Context, command string, o order, cpus []int, procs int) (*process, error) {
-	text, err := json.Marshal(o)
-	if err != nil {
-		return nil, err
-	}
-	p := &process{what: command[1:], ctx: ctx}
-	p.cmd = exec.CommandContext(ctx, r.executable, command, string(text))
-	p.cmd.Env = append(os.Environ(), fmt.Sprintf("GOMAXPROCS=%d", procs))
-	p.cmd.Stderr = &p.stderr
-	p.cmd.WaitDelay = time.Second
-	if p.in, err = p.cmd.StdinPipe(); err != nil {
-		return nil, err
-	}
-	out, err := p.cmd.StdoutPipe()
-	if err != nil {
-		return nil, err
-	}
-	p.out = json.NewDecoder(out)
-	return p, startOn(p.cmd, cpus)
-}
-
-// expect reads the child's next event, which has to be the named one.
-func (p *process) expect(name string) (event, error) {
-	var e event
-	switch err := p.out.Decode(&e); {
-	case p.ctx.Err() != nil:
-		return e, fmt.Errorf("%s: no %s in time: %w", p.what, name, p.ctx.Err())
-	case err != nil:
-		return e, fmt.Errorf("%s: %w: %s", p.what, err, strings.TrimSpace(p.stderr.String()))
-	case e.Event == "failed":
-		return e, fmt.Errorf("%s: %s", p.what, e.Error)
-	case e.Event != name:
-		return e, fmt.Errorf("%s: %s where %s was expected", p.what, e.Event, name)
-	}
-	return e, nil
-}
-
-func (p *process) ask(command string) (*snapshot, error) {
-	if _, err := fmt.Fprintln(p.in, command); err != nil {
-		if e, broken := p.expect("snapshot"); broken != nil { // it says why, if it can
-			return e.Snapshot, broken
-		}
-		return nil, fmt.Errorf("%s: %w", p.what, err)
-	}
-	e, err := p.expect("snapshot")
-	return e.Snapshot, err
-}
-
-// end tells the child to end and sees to it that it has.
-func (p *process) end() {
-	fmt.Fprintln(p.in, "stop")
-	p.in.Close()
-	timer := time.AfterFunc(5*time.Second, func() { _ = p.cmd.Process.Kill() })
-	defer timer.Stop()
-	_ = p.cmd.Wait() // what went wrong was said before
 }

@@ -80,9 +80,9 @@ func (r *report) ratios(f figure, workload, contender, overWorkload, overContend
 	return out
 }
 
-// toReference is the distribution of a contender's ratio to the reference.
-func (r *report) toReference(f figure, workload, contender string) spread {
-	return spreadOf(r.ratios(f, workload, contender, workload, reference))
+// toReference is the distribution of a contender's ratio to the workload's reference.
+func (r *report) toReference(f figure, w workload, contender string) spread {
+	return spreadOf(r.ratios(f, w.ID, contender, w.ID, w.reference()))
 }
 
 // Limits beyond which a run is called noisy.
@@ -108,8 +108,8 @@ func (r *report) noise(ws []workload) []string {
 		out = append(out, "the hypervisor withheld "+percent(s)+" of a core")
 	}
 	for _, w := range ws {
-		if s := spreadOf(r.values(w.ID, reference, figureOf(w.Main))); s.N > 1 && s.iqr() > noisySpread {
-			out = append(out, w.ID+": "+reference+"'s own samples vary by "+percent(s.iqr())+" (interquartile range)")
+		if s := spreadOf(r.values(w.ID, w.reference(), figureOf(w.Main))); s.N > 1 && s.iqr() > noisySpread {
+			out = append(out, w.ID+": the "+w.reference()+"'s own samples vary by "+percent(s.iqr())+" (interquartile range)")
 		}
 	}
 	return out

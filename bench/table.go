@@ -19,12 +19,13 @@ type row struct {
 
 // head returns the columns of a workload's table.
 func head(w workload) []string {
+	of := "x " + w.reference()
 	if w.Shape == shapeIdle {
-		return []string{"RSS", "x std net", "Go heap", "stacks"}
+		return []string{"RSS", of, "Go heap", "stacks"}
 	}
-	columns := []string{unit(w) + "/s", "x std net", "CPU/" + unit(w), "x std net", "allocs", "server", "generator"}
+	columns := []string{unit(w) + "/s", of, "CPU/" + unit(w), of, "allocs", "server", "generator"}
 	if w.Shape == shapeHub {
-		columns = append(columns, "delivered", "p50", "x std net", "p99", "x std net", "heap+stacks")
+		columns = append(columns, "delivered", "p50", of, "p99", of, "heap+stacks")
 	}
 	if w.Versus != "" {
 		columns = append(columns, "rate, of "+w.Versus)
@@ -33,8 +34,11 @@ func head(w workload) []string {
 }
 
 func unit(w workload) string {
-	if w.Size >= 1<<20 {
+	switch {
+	case w.Size >= 1<<20:
 		return "MiB"
+	case w.Shape == shapeGreet:
+		return "handshake"
 	}
 	return "msg"
 }
@@ -59,13 +63,13 @@ func (r *report) cells(w workload, name string) []string {
 	median := func(f figure) float64 { return spreadOf(r.values(w.ID, name, f)).Median }
 	if w.Shape == shapeIdle {
 		return []string{
-			byteCount(median(memory)), ratio(r.toReference(memory, w.ID, name)),
+			byteCount(median(memory)), ratio(r.toReference(memory, w, name)),
 			byteCount(median(func(s sample) float64 { return s.Heap })), byteCount(median(func(s sample) float64 { return s.Stacks })),
 		}
 	}
 	cells := []string{
-		number(median(sample.rate)), ratio(r.toReference(sample.rate, w.ID, name)),
-		duration(median(sample.cpu)), ratio(r.toReference(sample.cpu, w.ID, name)),
+		number(median(sample.rate)), ratio(r.toReference(sample.rate, w, name)),
+		duration(median(sample.cpu)), ratio(r.toReference(sample.cpu, w, name)),
 		allocs(median(sample.allocs)),
 		percent(median(func(s sample) float64 { return s.ServerCPU })),
 		percent(median(func(s sample) float64 { return s.LoadCPU })),
@@ -75,8 +79,8 @@ func (r *report) cells(w workload, name string) []string {
 	}
 	if w.Shape == shapeHub {
 		cells = append(cells, fmt.Sprintf("%.1f%%", 100*median(delivered)),
-			duration(median(middle)), ratio(r.toReference(middle, w.ID, name)),
-			duration(median(tail)), ratio(r.toReference(tail, w.ID, name)),
+			duration(median(middle)), ratio(r.toReference(middle, w, name)),
+			duration(median(tail)), ratio(r.toReference(tail, w, name)),
 			fmt.Sprintf("%.1f MB", median(kept)/1e6))
 	}
 	if w.Versus != "" {
@@ -150,8 +154,8 @@ func (r *report) conditions() []string {
 	}
 	return append([]string{
 		fmt.Sprintf("%s, %d cores, %s; %s; %s.", m.CPU, m.Cores, m.Memory, m.Kernel, m.Go),
-		fmt.Sprintf("%s, %d rounds at most, %v measured after %v of warm-up each, took %v.",
-			r.Started.UTC().Format("2006-01-02 15:04 MST"), r.Settings.Rounds, r.Settings.Measure, r.Settings.Warmup, r.Took.Round(time.Second)),
+		fmt.Sprintf("%s, %d rounds at most, %v (hubs %v) measured after %v of warm-up each, took %v.",
+			r.Started.UTC().Format("2006-01-02 15:04 MST"), r.Settings.Rounds, r.Settings.Measure, r.Settings.Paced, r.Settings.Warmup, r.Took.Round(time.Second)),
 		pinned,
 	}, r.Notes...)
 }
@@ -162,12 +166,12 @@ func trim(cpus []int) string { return strings.Trim(fmt.Sprint(cpus), "[]") }
 func (r *report) verdict() string {
 	noise := r.noise(r.workloads())
 	if len(noise) == 0 {
-		return "Quiet machine: " + reference + "'s own samples agree, nobody else used the cores."
+		return "Quiet machine: the references' own samples agree, nobody else used the cores."
 	}
 	return "NOISY machine, read with care: " + strings.Join(noise, "; ") + "."
 }
 
-const explanation = "Medians; ratios are to std net in the same round, with the smallest and the largest; " +
+const explanation = "Medians; ratios are to the contender named above them in the same round, with the smallest and the largest; " +
 	"CPU is the server process's. (!) the generator was busier than the server, so the rate is its."
 
 // writeTable prints the run for a terminal.
@@ -186,6 +190,16 @@ func (r *report) writeTable(out io.Writer) error {
 		}
 		if err := tw.Flush(); err != nil {
 			return err
+		}
+		titles, parts := r.compositions(w)
+		for i, title := range titles {
+			fmt.Fprintf(out, "\n%s\n", title)
+			for _, p := range parts[i] {
+				fmt.Fprintf(out, "%8s  %s\n", byteCount(p.Bytes), p.What)
+			}
+		}
+		if line := r.rivalry(w); line != "" {
+			fmt.Fprintln(out, line)
 		}
 	}
 	if err := r.writeTargets(out); err != nil {

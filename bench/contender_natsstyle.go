@@ -10,8 +10,8 @@ import (
 
 func init() {
 	register(&contender{
-		name: "copying hub", rank: 12,
-		about:  "a hub in nats-server's style: messages are copied into a pooled buffer for each subscriber, whose goroutine is woken once for each read of the publisher",
+		name: natsStyle, rank: 12,
+		about:  "a hub that copies messages into a pooled buffer for each subscriber, whose goroutine is woken once for each read of the publisher, as nats-server does",
 		serves: inShapes(shapeHub),
 		serve: func(j *job) error {
 			conns, err := j.acceptAll()
@@ -25,7 +25,7 @@ func init() {
 				go func() { j.fail(s.run()) }()
 				subscribers[i] = s
 			}
-			return j.publish(func() (io.Reader, error) { return j.ln.Accept() }, func(messages [][]byte) {
+			return j.publish(func() (io.Reader, error) { return j.accept() }, func(messages [][]byte) {
 				for _, m := range messages {
 					for _, s := range subscribers {
 						s.add(m, j.Window*j.Size)
@@ -39,7 +39,7 @@ func init() {
 	})
 }
 
-// subscriber is one connection of the copying hub.
+// subscriber is one connection of such a hub.
 type subscriber struct {
 	conn net.Conn
 
