@@ -76,8 +76,8 @@ func (s *NetworkStream) expireAtOnceLocked(op *operation) {
 // NetworkStream.EndRead. At the end of the stream it returns 0, io.EOF (.NET returns 0), again and again. The
 // errors are those of [NetworkStream.EndWrite].
 func (s *NetworkStream) EndRead(ar AsyncResult) (int, error) {
-	if err := s.checkResult(ar); err != nil {
-		return 0, err
+	if ar.IsZero() {
+		return 0, s.zeroResult()
 	}
 	op, lastWord, err := ar.end(&s.owner, kindRead)
 	if err != nil {

@@ -181,9 +181,16 @@ func (s *NetworkStream) setTimeout(of *side, d time.Duration) error {
 	return nil
 }
 
-// opError makes the error a caller sees. An *InvalidOperationError is returned as it is.
+// opError makes the error a caller sees. An *InvalidOperationError and io.EOF are returned as they are.
 func (s *NetworkStream) opError(op string, err error) error {
-	if err == nil || err == io.EOF {
+	if err == nil { // nearly always, so this much is inlined
+		return nil
+	}
+	return s.wrap(op, err)
+}
+
+func (s *NetworkStream) wrap(op string, err error) error {
+	if err == io.EOF {
 		return err
 	}
 	switch e := err.(type) {

@@ -97,8 +97,8 @@ func (s *NetworkStream) beginAuthenticate(config *tls.Config, server bool, callb
 }
 
 func (s *NetworkStream) endAuthenticate(ar AsyncResult, k kind) error {
-	if err := s.checkResult(ar); err != nil {
-		return err
+	if ar.IsZero() {
+		return s.zeroResult()
 	}
 	s.mu.Lock()
 	a := s.auth

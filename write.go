@@ -188,8 +188,8 @@ func tryBeginning(t engine.Connection, op *operation) (last attempt) {
 // [*ObjectDisposedError]). A result of another stream or of a read is an IOError around an [*ArgumentError],
 // and can still be ended where it belongs. A second End is an IOError around an [*InvalidOperationError].
 func (s *NetworkStream) EndWrite(ar AsyncResult) error {
-	if err := s.checkResult(ar); err != nil {
-		return err
+	if ar.IsZero() {
+		return s.zeroResult()
 	}
 	op, lastWord, err := ar.end(&s.owner, kindWrite)
 	if err != nil {
@@ -200,11 +200,8 @@ func (s *NetworkStream) EndWrite(ar AsyncResult) error {
 	return s.opError("write", err)
 }
 
-// checkResult sorts out the zero result: closed is reported before null, as in .NET.
-func (s *NetworkStream) checkResult(ar AsyncResult) error {
-	if !ar.IsZero() {
-		return nil
-	}
+// zeroResult is what End says of the zero result: closed is reported before null, as in .NET.
+func (s *NetworkStream) zeroResult() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.life.closed() {

@@ -6,10 +6,13 @@ import "math/bits"
 // with it; what is whole there completes. Only the owner calls it, without mu: a thousand completions under mu would stop
 // every Begin meanwhile. settle follows, under mu, before anything else.
 func (w *writeQueue) account(taken, done int64, err error, fx *writeEffects) {
-	was, together := w.taken, w.taken == w.done && taken == done
-	if together && w.accountAlone(done, err, fx) {
-		return
+	if !(taken == done && w.taken == w.done && w.accountAlone(done, err, fx)) {
+		w.accountAll(taken, done, err, fx)
 	}
+}
+
+func (w *writeQueue) accountAll(taken, done int64, err error, fx *writeEffects) {
+	was, together := w.taken, w.taken == w.done && taken == done
 	var op *operation
 	if !together { // first: what is done completes, and its operation may live another life at once
 		w.taken, op = w.pass(was, taken, err, nil)
@@ -37,7 +40,7 @@ func (w *writeQueue) accountAlone(done int64, err error, fx *writeEffects) bool 
 	if w.done.at >= w.claimed { // nothing is in flight: what there is, is not the owner's to look at
 		return false
 	}
-	op := w.solo
+	op := w.solo[0]
 	if op == nil || w.soloSeq+1 != w.claimed || done == 0 && err != nil || op.fate == fateUnsent {
 		return false
 	}
@@ -56,8 +59,8 @@ func (w *writeQueue) accountAlone(done int64, err error, fx *writeEffects) bool 
 
 // endAlone ends the write that was alone in flight and has gone out.
 func (w *writeQueue) endAlone(fx *writeEffects) {
-	op := w.solo
-	w.solo, w.done = nil, place{w.claimed, 0}
+	op := w.solo[0]
+	w.solo[0], w.done = nil, place{w.claimed, 0}
 	w.taken = w.done
 	op.done = op.size
 	w.giveUpRoom(op)
@@ -67,25 +70,33 @@ func (w *writeQueue) endAlone(fx *writeEffects) {
 // pass moves a mark by n bytes. With fx it is the mark done: what it passes is over. A write of no bytes is passed behind
 // others, and alone when the attempt has not failed. If the mark then stands inside an operation, pass returns that.
 func (w *writeQueue) pass(mark place, n int64, err error, fx *writeEffects) (now place, inside *operation) {
-	offset := mark.offset
 	var passed overs
+	offset := mark.offset
 	k := w.from(mark.at)
-	for e := k.next(); e != nil; e = k.next() {
-		rest := e.size() - offset
-		if rest > n && offset+n > 0 && !e.failsUnsent() {
-			mark, inside = place{k.at() - 1, offset + n}, e.op
-			break
-		}
-		if rest > n || rest == 0 && n == 0 && err != nil || e.failsUnsent() {
-			break
-		}
-		n -= rest
-		offset, mark = 0, place{k.at(), 0}
-		if fx == nil {
-			continue
-		}
-		if passed.add(e, fx) {
-			w.over(&passed, fx)
+entries:
+	for k.next() {
+		for i, op := range k.ops {
+			e := entry{op: op}
+			if op == nil {
+				if e.p = k.posts[i]; e.p == nil {
+					continue
+				}
+			}
+			rest := e.size() - offset
+			switch {
+			case e.failsUnsent() || rest == 0 && n == 0 && err != nil:
+				break entries
+			case rest > n:
+				if offset+n > 0 {
+					mark, inside = place{k.seq + uint64(i), offset + n}, op
+				}
+				break entries
+			}
+			n -= rest
+			offset, mark = 0, place{k.seq + uint64(i) + 1, 0}
+			if fx != nil && passed.add(e, fx) {
+				w.over(&passed, fx)
+			}
 		}
 	}
 	if fx != nil {
@@ -101,7 +112,7 @@ type overs struct {
 }
 
 // add adds the operation of an entry that is over, and reports whether o is full. A post only gives its room up.
-func (o *overs) add(e *entry, fx *writeEffects) (full bool) {
+func (o *overs) add(e entry, fx *writeEffects) (full bool) {
 	if e.op == nil {
 		fx.freed.add(int64(len(e.p)))
 		return false
@@ -135,7 +146,7 @@ func (w *writeQueue) over(passed *overs, fx *writeEffects) {
 	passed.n = 0
 }
 
-// settle lets go of what account found to be over, and of whoever has waited for it. taken is what account was told.
+// settle lets go of what account found to be over. taken is what account was told. decide follows.
 func (w *writeQueue) settle(taken int64, fx *writeEffects) {
 	if taken > 0 && w.tear != nil && w.tear.resumable {
 		w.tear = nil // not before the next blocking Write goes out: if it failed, others would follow half a message
@@ -143,13 +154,12 @@ func (w *writeQueue) settle(taken int64, fx *writeEffects) {
 	switch {
 	case fx.alone:
 		w.endAlone(fx)
-	case w.solo != nil && w.soloSeq < w.done.at:
-		w.solo = nil
+	case w.solo[0] != nil && w.soloSeq < w.done.at:
+		w.solo[0] = nil
 	}
 	if c := w.chunks.first; c != nil && c.seq < w.done.at {
 		fx.spend(w.chunks.clearBefore(w.done.at))
 	}
-	w.tidy(fx)
 }
 
 // tidy serves whoever waits for room or for the queue to drain. Every change to the queue ends with it.
@@ -165,7 +175,7 @@ func (w *writeQueue) tidy(fx *writeEffects) {
 // remove takes out an entry that was not sent.
 func (w *writeQueue) remove(at spot, fx *writeEffects) {
 	if at.c == nil {
-		w.solo = nil
+		w.solo[0] = nil
 		return
 	}
 	fx.spend(w.chunks.clear(at.c, at.index))
@@ -202,62 +212,50 @@ func (w *writeQueue) before(at spot) (before spot, ok bool) {
 	if c := at.c.prev; c != nil {
 		return spot{c, bits.Len32(c.live) - 1}, true
 	}
-	return spot{}, w.solo != nil
+	return spot{}, w.solo[0] != nil
 }
 
-// cursor goes through what is in flight. Only the owner has one, and needs no mu for it: what is behind the last entry in
-// flight may change at any time and is not looked at.
+// cursor goes through what is in flight, a stretch of entries at a time. Only the owner has one, and needs no mu for it: what
+// is behind the last entry in flight may change at any time and is not looked at.
 type cursor struct {
-	w    *writeQueue
-	c    *chunk // where it is; nil: before the chunks
-	seq  uint64 // number of the first entry there
-	i, n int    // of the next entry to look at there, and behind the last one in flight
-	solo entry  // what is returned for the solo write
+	w     *writeQueue
+	ops   []*operation // of the stretch; where it is nil, the entry is a post or a hole
+	posts [][]byte     // of the same entries; where both are nil, the entry is a hole
+	seq   uint64       // number of the first of them; before the first stretch: where to begin
+	c     *chunk       // where they are; nil: before the chunks
 }
 
 func (w *writeQueue) from(at uint64) cursor { return cursor{w: w, seq: at} }
 
-// at is the number behind the entry that was returned last.
-func (k *cursor) at() uint64 { return k.seq + uint64(k.i) }
-
-// next returns the next entry, nil at the end of what is in flight.
-func (k *cursor) next() *entry {
-	for k.i < k.n {
-		e := &k.c.entries[k.i]
-		k.i++
-		if e.p != nil || e.op != nil {
-			return e
-		}
+// entry returns that entry of the stretch.
+func (k *cursor) entry(index int) entry {
+	if op := k.ops[index]; op != nil {
+		return entry{op: op}
 	}
-	return k.further()
+	return entry{p: k.posts[index]}
 }
 
-// further returns the first entry behind the place where the cursor is.
-func (k *cursor) further() *entry {
-	w := k.w
-	for at := k.at(); at < w.claimed; at = max(at, k.at()) { // so some entry in flight is still to come
-		switch {
-		case k.c != nil:
+// next goes to the first stretch, or to the one behind this, and reports whether there is one.
+func (k *cursor) next() bool {
+	w, at := k.w, k.seq+uint64(len(k.ops))
+	if at >= w.claimed {
+		return false
+	}
+	switch {
+	case k.c != nil:
+		k.c = k.c.next
+	case w.solo[0] != nil && at <= w.soloSeq:
+		k.seq, k.ops = w.soloSeq, w.solo[:]
+		return true
+	default:
+		k.c = w.chunks.first
+		for at >= k.c.end() {
 			k.c = k.c.next
-		case w.solo != nil && at <= w.soloSeq:
-			k.seq, k.i, k.n = w.soloSeq, 1, 1
-			k.solo = entryFor(w.solo)
-			return &k.solo
-		default:
-			k.c = w.chunks.first
-		}
-		k.seq, k.i = k.c.seq, 0
-		k.n = int(min(uint64(len(k.c.entries)), w.claimed-k.seq))
-		if at > k.seq {
-			k.i = min(int(at-k.seq), k.n)
-		}
-		for k.i < k.n {
-			e := &k.c.entries[k.i]
-			k.i++
-			if !e.hole() {
-				return e
-			}
 		}
 	}
-	return nil
+	c := k.c // some entry in flight is still to come, so there is one
+	from, to := max(at, c.seq), min(c.end(), w.claimed)
+	k.seq = from
+	k.ops, k.posts = c.ops[from-c.seq:to-c.seq], c.posts[from-c.seq:to-c.seq]
+	return true
 }

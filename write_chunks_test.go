@@ -14,7 +14,6 @@ func TestWriteQueue_Sizes(t *testing.T) {
 	}{
 		{operation{}, 128},
 		{marks{}, 8},
-		{entry{}, 32},
 		{small{}, 256},
 		{big{}, 1024},
 		{place{}, 16},

@@ -79,7 +79,9 @@ func (s *NetworkStream) flush(last attempt) {
 func (s *NetworkStream) goOn(last attempt, over bool) engine.Connection {
 	w := &s.write
 	w.joined.giveBack()
-	last.err = outcome(callWrite, last.err)
+	if last.err != nil {
+		last.err = outcome(callWrite, last.err)
+	}
 	var fx writeEffects
 	if last.counts() {
 		w.account(int64(last.taken), int64(last.done), last.err, &fx)
@@ -191,8 +193,7 @@ func (w *writeQueue) headBlocks() bool {
 	if !ok {
 		return false
 	}
-	e := w.entryOf(at)
-	return e.blocks()
+	return w.entryOf(at).blocks()
 }
 
 // nextBlocks is the same of what is not in flight yet.
@@ -201,6 +202,5 @@ func (w *writeQueue) nextBlocks() bool {
 	if !ok {
 		return false
 	}
-	e := w.entryOf(at)
-	return e.blocks()
+	return w.entryOf(at).blocks()
 }

@@ -40,24 +40,29 @@ func (w *writeQueue) join(how engine.Joining) (batch [][]byte, end uint64) {
 // fill returns what the next Write takes, and the number behind it. The bytes are good until giveBack. Of an entry other
 // than the first it takes all or nothing.
 func (j *joined) fill(w *writeQueue, how engine.Joining) (batch [][]byte, end uint64) {
-	offset, limit := w.taken.offset, 0
+	offset, limit, n := w.taken.offset, 0, 0
 	k := w.from(w.taken.at)
 	end = w.taken.at
-	for n := 0; n < maxVectors; n++ {
-		e := k.next()
-		if e == nil || e.failsUnsent() {
-			break
+entries:
+	for k.next() {
+		for i := range k.ops {
+			e := k.entry(i)
+			switch {
+			case e.hole():
+				continue
+			case e.failsUnsent() || n == maxVectors:
+				break entries
+			case n == 0:
+				limit = joinLimit(how, e.size()-offset)
+			case how != engine.JoinAll || e.blocks() || int64(len(j.vector[0]))+e.size() > int64(limit):
+				break entries
+			}
+			end = k.seq + uint64(i) + 1
+			if !j.addEntry(e, offset, limit) {
+				break entries
+			}
+			offset, n = 0, n+1
 		}
-		if n == 0 {
-			limit = joinLimit(how, e.size()-offset)
-		} else if how != engine.JoinAll || e.blocks() || int64(len(j.vector[0]))+e.size() > int64(limit) {
-			break
-		}
-		end = k.at()
-		if !j.addEntry(e, offset, limit) {
-			break
-		}
-		offset = 0
 	}
 	if how == engine.JoinAll {
 		j.vector[0] = j.vector[0][:min(len(j.vector[0]), batchBytes)]
@@ -74,9 +79,9 @@ func joinLimit(how engine.Joining, first int64) int {
 }
 
 // addEntry adds what is left of e, and reports whether that was within the limit.
-func (j *joined) addEntry(e *entry, offset int64, limit int) bool {
+func (j *joined) addEntry(e entry, offset int64, limit int) bool {
 	if e.op == nil || !e.op.vectored {
-		return j.add(e.p[offset:], limit)
+		return j.add(e.bytes()[offset:], limit)
 	}
 	for _, p := range e.op.uncommon.Load().vectors {
 		if !j.add(p, limit) {

@@ -26,8 +26,8 @@ type writeQueue struct {
 	side
 	config *Config
 
-	solo    *operation // ahead of all chunks: a write that found the queue empty needs none
-	soloSeq uint64     // its number
+	solo    [1]*operation // ahead of all chunks: a write that found the queue empty needs none. An array, so that it is a stretch
+	soloSeq uint64        // its number
 	chunks  chunkList
 	next    uint64 // number of the next entry
 	claimed uint64 // what has a smaller number is in flight or over. The owner changes it, under mu, and reads it without
@@ -78,28 +78,21 @@ func (w *writeQueue) seqOf(at spot) uint64 {
 
 func (w *writeQueue) entryOf(at spot) entry {
 	if at.c == nil {
-		return entryFor(w.solo)
+		return entry{op: w.solo[0]}
 	}
-	return at.c.entries[at.index]
-}
-
-func entryFor(op *operation) entry {
-	if op.vectored || op.fate == fateUnsent || op.size == 0 {
-		return entry{nil, op}
-	}
-	return entry{op.buffer[0], op}
+	return at.c.entry(at.index)
 }
 
 func spotOf(op *operation) spot { return spot{op.chunk, int(op.index)} }
 
-func (w *writeQueue) empty() bool { return w.solo == nil && w.chunks.first == nil }
+func (w *writeQueue) empty() bool { return w.solo[0] == nil && w.chunks.first == nil }
 
 // idle reports whether nothing is queued, in flight or owned.
 func (w *writeQueue) idle() bool { return w.phase == resting && w.empty() }
 
 // head returns the first entry that is not over.
 func (w *writeQueue) head() (at spot, ok bool) {
-	if w.solo != nil {
+	if w.solo[0] != nil {
 		return spot{}, true
 	}
 	if c := w.chunks.first; c != nil {
@@ -110,7 +103,7 @@ func (w *writeQueue) head() (at spot, ok bool) {
 
 // inFlight reports whether something is in flight.
 func (w *writeQueue) inFlight() bool {
-	if w.solo != nil {
+	if w.solo[0] != nil {
 		return w.soloSeq < w.claimed
 	}
 	c := w.chunks.first
@@ -123,7 +116,7 @@ func (w *writeQueue) waits() bool {
 	case w.chunks.last != nil:
 		return w.lastSeq() >= w.claimed
 	default:
-		return w.solo != nil && w.soloSeq >= w.claimed
+		return w.solo[0] != nil && w.soloSeq >= w.claimed
 	}
 }
 
@@ -136,18 +129,16 @@ func (w *writeQueue) lastSeq() uint64 {
 // push adds a write, whose room is counted.
 func (w *writeQueue) push(op *operation) {
 	if w.empty() {
-		w.solo, w.soloSeq = op, w.next
-		w.next++
-		return
+		w.solo[0], w.soloSeq = op, w.next
+	} else {
+		w.chunks.push(op, w.next)
 	}
-	c, index := w.chunks.push(entryFor(op), w.next, op.begun)
-	op.chunk, op.index = c, uint8(index)
 	w.next++
 }
 
 // post adds a message that nobody waits for; its room is counted.
 func (w *writeQueue) post(p []byte) {
-	w.chunks.push(entry{p, nil}, w.next, w.beginTime())
+	w.chunks.post(p, w.next, w.beginTime())
 	w.next++
 }
 
@@ -162,14 +153,14 @@ func (w *writeQueue) beginTime() time.Duration {
 
 // oldest is when the first write that is not over was begun; 0: there is none, or it is in its first attempt.
 func (w *writeQueue) oldest() time.Duration {
-	if w.solo != nil {
-		return w.solo.begun
+	if w.solo[0] != nil {
+		return w.solo[0].begun
 	}
 	c := w.chunks.first
 	if c == nil {
 		return 0
 	}
-	if op := c.entries[c.firstLive()].op; op != nil {
+	if op := c.ops[c.firstLive()]; op != nil {
 		return op.begun
 	}
 	return c.begun
@@ -186,7 +177,7 @@ func (w *writeQueue) oldestAge() time.Duration {
 
 // liveFrom returns the first entry from that number on that is neither a hole nor over.
 func (w *writeQueue) liveFrom(from uint64) (at spot, ok bool) {
-	if w.solo != nil && w.soloSeq >= from {
+	if w.solo[0] != nil && w.soloSeq >= from {
 		return spot{}, true
 	}
 	for c := w.chunks.first; c != nil; c = c.next {
@@ -224,7 +215,7 @@ func (w *writeQueue) claim() {
 		w.claimHalf()
 	case w.chunks.last != nil:
 		w.claimed = w.lastSeq() + 1
-	case w.solo != nil:
+	case w.solo[0] != nil:
 		w.claimed = w.soloSeq + 1
 	}
 }
@@ -322,7 +313,7 @@ func (w *writeQueue) decide(moving, over, held bool, fx *writeEffects) writeStep
 		w.rest(&fx.effects)
 		next = stepRest
 	}
-	if op := w.solo; op != nil && op.begun == 0 { // its own attempt has not finished it
+	if op := w.solo[0]; op != nil && op.begun == 0 { // its own attempt has not finished it
 		op.begun = engine.SinceStart()
 	}
 	w.tidy(fx)
@@ -339,9 +330,9 @@ func (w *writeQueue) more(fx *writeEffects) bool {
 
 // own makes the caller the owner of the idle direction, with op in flight.
 func (w *writeQueue) own(op *operation, as phase) {
-	w.push(op)
-	w.claim()
-	w.phase = as
+	w.solo[0], w.soloSeq = op, w.next
+	w.next++
+	w.claimed, w.phase = w.next, as
 }
 
 // ownBlocking makes the caller the owner of the idle direction, with the blocking write op in flight, which needs no room.

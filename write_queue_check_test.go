@@ -26,13 +26,13 @@ func (r *queueRig) checkShape() {
 			r.failf("a chunk without a live entry is kept")
 		case c.prev != prev:
 			r.failf("the chunks are linked wrongly")
-		case c.next != nil && int(c.used) != len(c.entries):
+		case c.next != nil && int(c.used) != len(c.ops):
 			r.failf("a chunk that is not the last one is not filled")
-		case c.next != nil && c.next.seq < c.end(), c.end() < w.next && c.next == nil && int(c.used) < len(c.entries) && c.seq+uint64(c.used) != w.next:
+		case c.next != nil && c.next.seq < c.end(), c.end() < w.next && c.next == nil && int(c.used) < len(c.ops) && c.seq+uint64(c.used) != w.next:
 			r.failf("the numbers overlap")
 		}
-		for i := range c.entries {
-			if live := c.live&(1<<i) != 0; live == c.entries[i].hole() {
+		for i := range c.ops {
+			if live := c.live&(1<<i) != 0; live == c.entry(i).hole() {
 				r.failf("entry %d: live=%t, hole=%t", i, live, !live)
 			}
 		}

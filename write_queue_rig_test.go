@@ -530,13 +530,13 @@ func (r *queueRig) findPending() {
 			r.held = seq + 1
 		}
 	}
-	if r.w.solo != nil {
-		mark(entryFor(r.w.solo), r.w.soloSeq)
+	if r.w.solo[0] != nil {
+		mark(entry{op: r.w.solo[0]}, r.w.soloSeq)
 	}
 	for c := r.w.chunks.first; c != nil; c = c.next {
-		for i := range c.entries {
+		for i := range c.ops {
 			if c.live&(1<<i) != 0 {
-				mark(c.entries[i], c.seq+uint64(i))
+				mark(c.entry(i), c.seq+uint64(i))
 			}
 		}
 	}

@@ -41,8 +41,8 @@ func (s *NetworkStream) BeginWaitRoom(n int64, callback AsyncCallback, state any
 // EndWaitRoom waits until the wait that ar stands for has completed, and returns its outcome: nil when there was room. Call
 // it exactly once for each BeginWaitRoom. It fails as [NetworkStream.EndWrite] does.
 func (s *NetworkStream) EndWaitRoom(ar AsyncResult) error {
-	if err := s.checkResult(ar); err != nil {
-		return err
+	if ar.IsZero() {
+		return s.zeroResult()
 	}
 	op, lastWord, err := ar.end(&s.owner, kindRoom)
 	if err != nil {

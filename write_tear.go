@@ -74,11 +74,11 @@ func (w *writeQueue) toSend() (at spot, ok bool) {
 
 // headFailsUnsent reports whether the first entry is not to be sent.
 func (w *writeQueue) headFailsUnsent() bool {
-	if w.solo != nil {
-		return w.solo.fate == fateUnsent
+	if w.solo[0] != nil {
+		return w.solo[0].fate == fateUnsent
 	}
 	c := w.chunks.first
-	return c != nil && c.entries[c.firstLive()].failsUnsent()
+	return c != nil && c.entry(c.firstLive()).failsUnsent()
 }
 
 // endTorn ends an entry in flight because of what came before it; or, where the engine holds some of it, because what it holds
@@ -146,9 +146,9 @@ func (w *writeQueue) leaveHeld(at spot, taken int64) {
 	held.size, held.caller, held.begun = taken, byBlocking, w.entryOf(at).op.begun
 	held.release(1) // no End is to come
 	if at.c == nil {
-		w.solo = held
+		w.solo[0] = held
 	} else {
-		at.c.entries[at.index] = entry{nil, held}
+		at.c.ops[at.index] = held
 		held.chunk, held.index = at.c, uint8(at.index)
 	}
 	if w.taken.at == seq {

@@ -18,7 +18,7 @@ const (
 type vectors struct {
 	used     int // slots filled
 	gathered int // bytes of scratch filled
-	run      int // where in scratch the last slot begins, if it can grow; -1: it cannot
+	run      int // where in scratch the last slot begins, while it grows; -1: it does not
 	slots    [maxVectors][]byte
 	scratch  []byte // of gatherRoom bytes, once a short piece has come: few of those at work at once need it
 }
@@ -41,26 +41,40 @@ func (v *vectors) reset() {
 // fill returns what is left of what is in flight, as far as one send takes it. The slices are good until the next fill.
 func (w *writeQueue) fill(v *vectors) [][]byte {
 	v.reset()
-	bytes, offset := 0, w.taken.offset
+	bytes, offset, n := 0, w.taken.offset, 0
 	k := w.from(w.taken.at)
-	for n := 0; v.used < maxVectors && n < maxVectors && bytes < batchBytes; n++ {
-		e := k.next()
-		if e == nil || e.failsUnsent() {
-			break
+entries:
+	for k.next() {
+		for i, op := range k.ops {
+			var p []byte
+			switch {
+			case v.used == maxVectors || n == maxVectors || bytes >= batchBytes:
+				break entries
+			case op == nil:
+				if p = k.posts[i]; p == nil {
+					continue // a hole
+				}
+			case op.fate == fateUnsent:
+				break entries
+			case op.vectored:
+				bytes += v.addPieces(op, batchBytes-bytes)
+				offset, n = 0, n+1
+				continue
+			default:
+				p = op.buffer[0]
+			}
+			n++
+			if p = p[offset:]; len(p) > 0 {
+				v.add(p, gatherBytes)
+				bytes += len(p)
+			} else if v.used == 0 { // a zero-length send goes out alone; behind others it is part of the send
+				v.used = 1
+				return v.slots[:1]
+			}
+			offset = 0
 		}
-		switch {
-		case e.p != nil:
-			p := e.p[offset:]
-			v.add(p, gatherBytes)
-			bytes += len(p)
-		case e.op.vectored:
-			bytes += v.addPieces(e.op, batchBytes-bytes)
-		case v.used == 0: // a zero-length send goes out alone; behind others it is part of the send
-			v.used = 1
-			return v.slots[:1]
-		}
-		offset = 0
 	}
+	v.endRun()
 	if bytes > batchBytes { // shorten the last one, nothing is added behind it: the rest follows with the next batch
 		last := &v.slots[v.used-1]
 		*last = (*last)[:len(*last)-(bytes-batchBytes)]
@@ -83,21 +97,32 @@ func (v *vectors) addPieces(op *operation, room int) (bytes int) {
 
 // add adds p, copied to its neighbours if it has no more than gather bytes.
 func (v *vectors) add(p []byte, gather int) {
-	if len(p) > gather || v.gathered+len(p) > gatherRoom {
+	if len(p) > gather || len(p) > gatherRoom-v.gathered {
+		v.endRun()
 		v.slots[v.used] = p
 		v.used++
-		v.run = -1
 		return
 	}
+	if v.run < 0 {
+		v.beginRun()
+	}
+	v.gathered += copy(v.scratch[v.gathered:], p)
+}
+
+// beginRun makes the next slot one of pieces that are copied together. Others may follow until endRun fills it in.
+func (v *vectors) beginRun() {
 	if v.scratch == nil {
 		v.scratch = make([]byte, gatherRoom)
 	}
-	if v.run < 0 {
-		v.run = v.gathered
-		v.used++
+	v.run = v.gathered
+	v.used++
+}
+
+func (v *vectors) endRun() {
+	if v.run >= 0 {
+		v.slots[v.used-1] = v.scratch[v.run:v.gathered]
+		v.run = -1
 	}
-	v.gathered += copy(v.scratch[v.gathered:], p)
-	v.slots[v.used-1] = v.scratch[v.run:v.gathered]
 }
 
 // fillBytes returns the beginning of op, at most that many bytes.
@@ -108,6 +133,7 @@ func (v *vectors) fillBytes(op *operation, most int) [][]byte {
 	} else {
 		v.add(op.buffer[0], 0)
 	}
+	v.endRun()
 	for i, p := range v.slots[:v.used] {
 		if len(p) >= most {
 			v.slots[i] = p[:most]

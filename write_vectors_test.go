@@ -90,7 +90,7 @@ func (c *vectorsCheck) queue() *writeQueue {
 	for i := range n {
 		if p := c.piece(); len(p) > 0 && c.rng.IntN(3) == 0 {
 			w.post(p)
-			c.entries = append(c.entries, entry{p, nil})
+			c.entries = append(c.entries, entry{p: p})
 			continue
 		}
 		op := c.operation()
@@ -98,7 +98,7 @@ func (c *vectorsCheck) queue() *writeQueue {
 			op.fate = fateUnsent
 		}
 		w.push(op)
-		c.entries = append(c.entries, entryFor(op))
+		c.entries = append(c.entries, entry{op: op})
 	}
 	w.claim()
 	if size := c.entries[0].size(); size > 1 && c.rng.IntN(2) == 0 {
@@ -117,9 +117,9 @@ func (c *vectorsCheck) rest(i int) []byte {
 		return bytes.Join(e.op.rarely().vectors, nil)
 	}
 	if i == 0 {
-		return e.p[c.offset:]
+		return e.bytes()[c.offset:]
 	}
-	return e.p
+	return e.bytes()
 }
 
 // queued is what the queue still has to send before an operation that fails unsent, and in how many entries.
