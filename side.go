@@ -40,6 +40,7 @@ type uncommonSide struct {
 	timeout  time.Duration // of blocking calls; 0: none
 	why      error         // why everything in flight has to stop, if cutAll is set
 	raws     opList        // raw calls that wait for the direction (socket_raw.go): it has an owner while there are any
+	waiters  waiters       // of the writing direction
 }
 
 // rarely returns what few directions need, and makes it at the first call.

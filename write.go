@@ -64,8 +64,7 @@ func (s *NetworkStream) beginWrite(op *operation) (AsyncResult, error) {
 	if err := s.write.failsUnsent(); err != nil {
 		op.rarely().err, op.fate = err, fateUnsent
 	}
-	pending, _ := w.pending() // op itself is one
-	nothingAhead := w.idle() && pending+int64(w.piled.Load()) == 1
+	nothingAhead := w.idle() && w.alone()
 	if op.fate == fateUnsent && nothingAhead {
 		s.endAtOnceLocked(op)
 		s.unlock()

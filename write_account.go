@@ -5,13 +5,10 @@ import "math/bits"
 // account notes that the engine has taken so many bytes more, that so many more are in the kernel, and the error that came
 // with it; what is whole there completes. Only the owner calls it, without mu: a thousand completions under mu would stop
 // every Begin meanwhile. settle follows, under mu, before anything else.
+//
+// Its callers, it and what it calls share the first 2 KiB of a loop's goroutine with flush and decide: their frames are kept
+// small, see TestLoopFitsTheFirstStack.
 func (w *writeQueue) account(taken, done int64, err error, fx *writeEffects) {
-	if !(taken == done && w.taken == w.done && w.accountAlone(done, err, fx)) {
-		w.accountAll(taken, done, err, fx)
-	}
-}
-
-func (w *writeQueue) accountAll(taken, done int64, err error, fx *writeEffects) {
 	was, together := w.taken, w.taken == w.done && taken == done
 	var op *operation
 	if !together { // first: what is done completes, and its operation may live another life at once
@@ -35,9 +32,9 @@ func (w *writeQueue) accountAll(taken, done int64, err error, fx *writeEffects) 
 }
 
 // accountAlone is account for a write that is alone in flight, of which something has gone out: the way of most writes. One
-// that is whole in the kernel ends in settle, where it takes one atomic step less.
-func (w *writeQueue) accountAlone(done int64, err error, fx *writeEffects) bool {
-	if w.done.at >= w.claimed { // nothing is in flight: what there is, is not the owner's to look at
+// that is whole in the kernel ends in settle, where it takes one atomic step less. It reports whether it was one.
+func (w *writeQueue) accountAlone(taken, done int64, err error, fx *writeEffects) bool {
+	if taken != done || w.taken != w.done || w.done.at >= w.claimed { // or nothing is in flight: what there is, is not the owner's to look at
 		return false
 	}
 	op := w.solo[0]
@@ -74,11 +71,11 @@ func (w *writeQueue) pass(mark place, n int64, err error, fx *writeEffects) (now
 	offset := mark.offset
 	k := w.from(mark.at)
 entries:
-	for k.next() {
-		for i, op := range k.ops {
+	for ops, posts := k.next(); ops != nil; ops, posts = k.next() {
+		for i, op := range ops {
 			e := entry{op: op}
 			if op == nil {
-				if e.p = k.posts[i]; e.p == nil {
+				if e.p = posts[i]; e.p == nil {
 					continue
 				}
 			}
@@ -88,12 +85,12 @@ entries:
 				break entries
 			case rest > n:
 				if offset+n > 0 {
-					mark, inside = place{k.seq + uint64(i), offset + n}, op
+					mark, inside = place{k.seq(ops, i), offset + n}, op
 				}
 				break entries
 			}
 			n -= rest
-			offset, mark = 0, place{k.seq + uint64(i) + 1, 0}
+			offset, mark = 0, place{k.seq(ops, i) + 1, 0}
 			if fx != nil && passed.add(e, fx) {
 				w.over(&passed, fx)
 			}
@@ -108,7 +105,7 @@ entries:
 // overs are operations that are whole in the kernel. They give their room up together: one atomic addition for all.
 type overs struct {
 	n   int
-	ops [16]*operation
+	ops [8]*operation
 }
 
 // add adds the operation of an entry that is over, and reports whether o is full. A post only gives its room up.
@@ -129,9 +126,10 @@ func (o *overs) add(e entry, fx *writeEffects) (full bool) {
 // the last to write them. An atomic step waits for its line.
 func (w *writeQueue) over(passed *overs, fx *writeEffects) {
 	ops := passed.ops[:passed.n]
+	dropOldest := w.config.Overflow == OverflowDropOldest
 	for _, op := range ops {
 		op.done = op.size
-		if w.roomEnds(op) {
+		if w.roomEnds(op, dropOldest) {
 			fx.freed.add(op.size)
 		}
 		fx.keep(op)
@@ -218,35 +216,28 @@ func (w *writeQueue) before(at spot) (before spot, ok bool) {
 // cursor goes through what is in flight, a stretch of entries at a time. Only the owner has one, and needs no mu for it: what
 // is behind the last entry in flight may change at any time and is not looked at.
 type cursor struct {
-	w     *writeQueue
-	ops   []*operation // of the stretch; where it is nil, the entry is a post or a hole
-	posts [][]byte     // of the same entries; where both are nil, the entry is a hole
-	seq   uint64       // number of the first of them; before the first stretch: where to begin
-	c     *chunk       // where they are; nil: before the chunks
+	w  *writeQueue
+	at uint64 // number behind the stretch
+	c  *chunk // where that is; nil: before the chunks
 }
 
-func (w *writeQueue) from(at uint64) cursor { return cursor{w: w, seq: at} }
+func (w *writeQueue) from(at uint64) cursor { return cursor{w: w, at: at} }
 
-// entry returns that entry of the stretch.
-func (k *cursor) entry(index int) entry {
-	if op := k.ops[index]; op != nil {
-		return entry{op: op}
-	}
-	return entry{p: k.posts[index]}
-}
+// seq is the number of an entry of the stretch.
+func (k *cursor) seq(ops []*operation, index int) uint64 { return k.at - uint64(len(ops)-index) }
 
-// next goes to the first stretch, or to the one behind this, and reports whether there is one.
-func (k *cursor) next() bool {
-	w, at := k.w, k.seq+uint64(len(k.ops))
+// next returns the next stretch, as a chunk has it; nil at the end of what is in flight.
+func (k *cursor) next() (ops []*operation, posts [][]byte) {
+	w, at := k.w, k.at
 	if at >= w.claimed {
-		return false
+		return nil, nil
 	}
 	switch {
 	case k.c != nil:
 		k.c = k.c.next
 	case w.solo[0] != nil && at <= w.soloSeq:
-		k.seq, k.ops = w.soloSeq, w.solo[:]
-		return true
+		k.at = w.soloSeq + 1
+		return w.solo[:], nil
 	default:
 		k.c = w.chunks.first
 		for at >= k.c.end() {
@@ -254,8 +245,7 @@ func (k *cursor) next() bool {
 		}
 	}
 	c := k.c // some entry in flight is still to come, so there is one
-	from, to := max(at, c.seq), min(c.end(), w.claimed)
-	k.seq = from
-	k.ops, k.posts = c.ops[from-c.seq:to-c.seq], c.posts[from-c.seq:to-c.seq]
-	return true
+	k.at = min(c.end(), w.claimed)
+	from, to := max(at, c.seq)-c.seq, k.at-c.seq
+	return c.ops[from:to], c.posts[from:to]
 }

@@ -24,7 +24,7 @@ func (w *writeQueue) endIdleWait(fx *writeEffects) {
 func (w *writeQueue) cut(op *operation, e *SocketError, fx *writeEffects) {
 	switch {
 	case op.kind == kindDrain:
-		w.waiters.drains.remove(op)
+		w.uncommon.waiters.drains.remove(op)
 		w.end(op, &IOError{Err: e}, fx)
 	case op.stage == awaitsRoom:
 		w.forgetNumber(op)

@@ -27,7 +27,7 @@ func (s *NetworkStream) Drain(ctx context.Context) error {
 // drain has op wait until everything that was begun by now is over. Blocking writes that wait for room are part of that.
 func (w *writeQueue) drain(op *operation, fx *writeEffects) {
 	op.rarely().seq = w.next + uint64(w.roomWrites)
-	w.makeWaiters().drains.pushBack(op)
+	w.rarely().waiters.drains.pushBack(op)
 	w.serveDrains(fx)
 }
 
@@ -45,7 +45,7 @@ func (w *writeQueue) serveDrains(fx *writeEffects) {
 	for op := w.drainsHead(); op != nil; {
 		next := op.next
 		if first >= op.rarely().seq {
-			w.waiters.drains.remove(op)
+			w.uncommon.waiters.drains.remove(op)
 			fx.drained.pushBack(op)
 			fx.rare = true
 		}

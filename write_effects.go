@@ -4,20 +4,19 @@ package netstream
 type writeEffects struct {
 	effects
 	spent *chunk // to be given back when mu has been given up
-	alone bool   // the write that was alone in flight has gone out: settle is to end it
 	freed freed  // room of posts that are over, on the way to the counts
 
 	// With rare:
 	drained  opList        // Drain calls that wait for nothing any more
-	failures writeFailures // of writes that were begun
+	failures writeFailures // of writes that were begun, and posts
 	lost     int64         // bytes not sent of writes and posts that failed, without those taken back
 	canceled int64         // bytes of writes that were taken back
 	shutOut  int64         // bytes of blocking writes that were ended while they waited for room
-	posts    int           // posts that were lost: dropped ones are not among them
-	bytes    int64         // what was not sent of those
-	dropped  int           // writes and posts that were dropped
+	dropped  int32         // writes and posts that were dropped
 	flush    bool          // something is to be sent: somebody has to own the direction
 	roomLeft bool          // nobody waits for room any more
+
+	alone bool // the write that was alone in flight has gone out: settle is to end it
 }
 
 // spend takes chunks, linked by next, out of use.

@@ -41,9 +41,9 @@ func (c *counters) noteFailures(s *NetworkStream, now *writeFailures) {
 // countLost counts what a queue has lost.
 func (c *counters) countLost(fx *writeEffects) {
 	c.dropped += uint64(fx.dropped)
-	if fx.posts > 0 { // so a failure was noted
-		c.failures.posts += uint64(fx.posts)
-		c.failures.bytes += uint64(fx.bytes)
+	if fx.failures.posts > 0 { // so a failure was noted
+		c.failures.posts += fx.failures.posts
+		c.failures.bytes += fx.failures.bytes
 	}
 }
 

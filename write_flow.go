@@ -83,8 +83,8 @@ func (s *NetworkStream) goOn(last attempt, over bool) engine.Connection {
 		last.err = outcome(callWrite, last.err)
 	}
 	var fx writeEffects
-	if last.counts() {
-		w.account(int64(last.taken), int64(last.done), last.err, &fx)
+	if taken, done := int64(last.taken), int64(last.done); last.counts() && !w.accountAlone(taken, done, last.err, &fx) {
+		w.account(taken, done, last.err, &fx)
 	}
 	s.mu.Lock()
 	next := s.decideWriteLocked(&last, over, &fx)

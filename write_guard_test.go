@@ -18,7 +18,7 @@ func TestAStreamFitsInItsSizeClass(t *testing.T) {
 func TestWriteQueue_ThePackedWordWrapsAround(t *testing.T) {
 	w := &writeQueue{config: &Config{MaxPendingWrites: mostWrites, MaxPendingBytes: mostBytes}}
 	for _, start := range []uint64{0, math.MaxUint64, math.MaxUint64 - 1<<loadBytes + 1, 1<<loadBytes - 1, 1 << 63} {
-		w.admitted = load(start)
+		w.admitted, w.seen = load(start), load(start)
 		w.discharged.Store(start)
 		for _, size := range []int64{0, 1, maxCounted - 1, maxCounted, math.MaxInt64} {
 			counts := min(size, maxCounted)

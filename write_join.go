@@ -44,9 +44,12 @@ func (j *joined) fill(w *writeQueue, how engine.Joining) (batch [][]byte, end ui
 	k := w.from(w.taken.at)
 	end = w.taken.at
 entries:
-	for k.next() {
-		for i := range k.ops {
-			e := k.entry(i)
+	for ops, posts := k.next(); ops != nil; ops, posts = k.next() {
+		for i, op := range ops {
+			e := entry{op: op}
+			if op == nil {
+				e.p = posts[i]
+			}
 			switch {
 			case e.hole():
 				continue
@@ -57,7 +60,7 @@ entries:
 			case how != engine.JoinAll || e.blocks() || int64(len(j.vector[0]))+e.size() > int64(limit):
 				break entries
 			}
-			end = k.seq + uint64(i) + 1
+			end = k.seq(ops, i) + 1
 			if !j.addEntry(e, offset, limit) {
 				break entries
 			}

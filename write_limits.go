@@ -46,10 +46,18 @@ const (
 
 func loadOf(size int64) load { return 1<<loadBytes + load(min(size, maxCounted)) }
 
+func (l load) split() (writes, bytes int64) {
+	return int64(l >> loadBytes), int64(l & (1<<loadBytes - 1))
+}
+
 // fits reports whether a write of that size would be admitted. A write larger than a limit is admitted to an empty
 // queue.
 func (w *writeQueue) fits(size int64) bool {
-	writes, bytes := w.pending()
+	if writes, bytes := (w.admitted - w.seen).split(); w.config.admits(writes, bytes, size) {
+		return true
+	}
+	w.seen = load(w.discharged.Load())
+	writes, bytes := (w.admitted - w.seen).split()
 	return w.config.admits(writes, bytes, size)
 }
 
@@ -61,8 +69,7 @@ func (w *writeQueue) hasRoom(size int64) bool {
 
 // pending returns the writes that count against the limits, and their bytes.
 func (w *writeQueue) pending() (writes, bytes int64) {
-	d := uint64(w.admitted) - w.discharged.Load()
-	return int64(d >> loadBytes), int64(d & (1<<loadBytes - 1))
+	return (w.admitted - load(w.discharged.Load())).split()
 }
 
 // charge counts a write of that size as pending if there is room for it, here and in the group.
@@ -82,6 +89,7 @@ func (w *writeQueue) forceCharge(size int64) {
 	if g := w.config.Group; g != nil {
 		g.force(size)
 	}
+	w.seen = load(w.discharged.Load()) // fits does not, if no write is begun between the blocking ones
 	w.admitted += loadOf(size)
 }
 
@@ -107,9 +115,12 @@ func (w *writeQueue) discharge(f freed) {
 }
 
 // uncount takes one write of that size off the count.
-func (w *writeQueue) uncount(size int64) {
+func (w *writeQueue) uncount(size int64) { w.uncountIn(w.config.Group, size) }
+
+// uncountIn is uncount for whoever knows the group.
+func (w *writeQueue) uncountIn(g *Group, size int64) {
 	w.discharged.Add(uint64(loadOf(size)))
-	if g := w.config.Group; g != nil {
+	if g != nil {
 		g.discharge(1, size)
 	}
 }
@@ -132,20 +143,20 @@ func (w *writeQueue) shrink(op *operation, n int64) {
 // giveUpRoom takes op, which is over, off the count, unless it counts until its callback starts. Under
 // OverflowDropOldest such a one is piled up instead.
 func (w *writeQueue) giveUpRoom(op *operation) {
-	if w.roomEnds(op) {
+	if w.roomEnds(op, w.config.Overflow == OverflowDropOldest) {
 		w.uncount(op.size)
 	}
 }
 
 // roomEnds is giveUpRoom up to the count itself, which the caller changes if roomEnds says so.
-func (w *writeQueue) roomEnds(op *operation) bool {
+func (w *writeQueue) roomEnds(op *operation, dropOldest bool) bool {
 	switch {
 	case op.room != roomHeld:
 		return false
 	case op.callback == nil:
 		op.room = roomNone
 		return true
-	case w.config.Overflow == OverflowDropOldest:
+	case dropOldest:
 		op.room = roomPiled
 		w.piled.Add(1)
 		return true
@@ -231,7 +242,7 @@ func (w *writeQueue) drop(at spot, fx *writeEffects) bool {
 // enterRoom has op wait for room. Its group, if there is one, knows already that somebody does.
 func (w *writeQueue) enterRoom(op *operation, fx *writeEffects) {
 	op.stage = awaitsRoom
-	w.makeWaiters().room.pushBack(op)
+	w.rarely().waiters.room.pushBack(op)
 	if op.kind != kindRoom {
 		w.roomWrites++
 	}
@@ -241,7 +252,7 @@ func (w *writeQueue) enterRoom(op *operation, fx *writeEffects) {
 
 func (w *writeQueue) leaveRoom(op *operation, fx *writeEffects) {
 	op.stage = queued
-	w.waiters.room.remove(op)
+	w.uncommon.waiters.room.remove(op)
 	if op.kind != kindRoom {
 		w.roomWrites--
 	}

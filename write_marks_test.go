@@ -33,7 +33,7 @@ func TestWriteQueue_MarksChunksApart(t *testing.T) {
 			finished = min(3*size, taken-done)
 		}
 		var fx writeEffects
-		w.account(int64(more), int64(finished), nil, &fx)
+		w.accounted(int64(more), int64(finished), nil, &fx)
 		w.settle(int64(more), &fx)
 		fx.release()
 		taken, done = taken+more, done+finished

@@ -106,8 +106,8 @@ func (r *queueRig) carryOut(fx *writeEffects) {
 			r.failf("an operation is released before it has completed")
 		}
 	}
-	r.dropped += fx.dropped
-	r.lost += fx.posts
+	r.dropped += int(fx.dropped)
+	r.lost += int(fx.failures.posts)
 	fx.release()
 	if fx.interrupt && r.w.phase != waiting {
 		r.failf("nobody waits who could be interrupted")
@@ -270,7 +270,7 @@ func (r *queueRig) answer(batch [][]byte, taken, done int, err error, over bool)
 	var fx writeEffects
 	failed := err != nil && err != engine.ErrInterrupted && err != engine.ErrWouldBlock
 	head := r.headOperation()
-	r.w.account(int64(taken), int64(done), err, &fx)
+	r.w.accounted(int64(taken), int64(done), err, &fx)
 	r.w.returned()
 	r.w.settle(int64(taken), &fx)
 	if failed {
@@ -550,4 +550,11 @@ func callerOf(blocking, resumable bool) caller {
 		return byBlocking
 	}
 	return byBegin
+}
+
+// accounted is what goOn does with what an engine has answered.
+func (w *writeQueue) accounted(taken, done int64, err error, fx *writeEffects) {
+	if !w.accountAlone(taken, done, err, fx) {
+		w.account(taken, done, err, fx)
+	}
 }

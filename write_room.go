@@ -43,28 +43,20 @@ type waiters struct {
 	drains opList // Drain calls; seq is what they wait for
 }
 
-// makeWaiters returns waiters, for a call that joins them.
-func (w *writeQueue) makeWaiters() *waiters {
-	if w.waiters == nil {
-		w.waiters = new(waiters)
-	}
-	return w.waiters
-}
-
 // roomHead is the first that waits for room; nil: none does.
 func (w *writeQueue) roomHead() *operation {
-	if w.waiters == nil {
+	if w.uncommon == nil {
 		return nil
 	}
-	return w.waiters.room.head
+	return w.uncommon.waiters.room.head
 }
 
 // drainsHead is the first Drain that waits; nil: none does.
 func (w *writeQueue) drainsHead() *operation {
-	if w.waiters == nil {
+	if w.uncommon == nil {
 		return nil
 	}
-	return w.waiters.drains.head
+	return w.uncommon.waiters.drains.head
 }
 
 // enterRoomLocked has op wait for room.
@@ -88,7 +80,8 @@ func (s *NetworkStream) serveRoom() {
 	fx.release()
 }
 
-// discharge takes op, whose callback is about to start, off the count and lets in whoever waits for the room.
+// discharge takes op, whose callback is about to start, off the count and lets in whoever waits for the room. Of the stream it
+// touches only what no Begin writes to, unless somebody waits.
 func (s *NetworkStream) discharge(op *operation) {
 	w := &s.write
 	switch op.room {
@@ -99,7 +92,8 @@ func (s *NetworkStream) discharge(op *operation) {
 	case roomNone:
 		return
 	}
-	w.uncharge(op)
+	op.room = roomNone
+	w.uncountIn(s.config.Group, op.size)
 	if w.roomWanted.Load() {
 		s.serveRoom()
 	}

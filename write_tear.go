@@ -162,8 +162,8 @@ func (w *writeQueue) losePost(e entry, done int64, failure *IOError, fx *writeEf
 	w.uncount(int64(len(e.p)))
 	fx.failures.note(failure, 0)
 	fx.rare = true
-	fx.posts++
-	fx.bytes += int64(len(e.p)) - done
+	fx.failures.posts++
+	fx.failures.bytes += uint64(int64(len(e.p)) - done)
 	fx.lost += int64(len(e.p)) - done
 }
 

@@ -44,14 +44,14 @@ func (w *writeQueue) fill(v *vectors) [][]byte {
 	bytes, offset, n := 0, w.taken.offset, 0
 	k := w.from(w.taken.at)
 entries:
-	for k.next() {
-		for i, op := range k.ops {
+	for ops, posts := k.next(); ops != nil; ops, posts = k.next() {
+		for i, op := range ops {
 			var p []byte
 			switch {
 			case v.used == maxVectors || n == maxVectors || bytes >= batchBytes:
 				break entries
 			case op == nil:
-				if p = k.posts[i]; p == nil {
+				if p = posts[i]; p == nil {
 					continue // a hole
 				}
 			case op.fate == fateUnsent:

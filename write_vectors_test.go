@@ -104,7 +104,7 @@ func (c *vectorsCheck) queue() *writeQueue {
 	if size := c.entries[0].size(); size > 1 && c.rng.IntN(2) == 0 {
 		var fx writeEffects
 		c.offset = 1 + c.rng.Int64N(size-1)
-		w.account(c.offset, c.offset, nil, &fx)
+		w.accounted(c.offset, c.offset, nil, &fx)
 		w.settle(c.offset, &fx)
 	}
 	return w
