@@ -64,7 +64,7 @@ func (s *NetworkStream) beginWrite(op *operation) (AsyncResult, error) {
 	if err := s.write.failsUnsent(); err != nil {
 		op.rarely().err, op.fate = err, fateUnsent
 	}
-	nothingAhead := w.idle() && w.alone()
+	nothingAhead := w.idle() && w.onlyOnePending()
 	if op.fate == fateUnsent && nothingAhead {
 		s.endAtOnceLocked(op)
 		s.unlock()

@@ -36,3 +36,29 @@ func TestWriteQueue_ThePackedWordWrapsAround(t *testing.T) {
 		}
 	}
 }
+
+// What each completion writes to is at least a cache line away from what each Begin writes to, wherever a stream begins.
+func TestCompletionsAndBeginsShareNoCacheLine(t *testing.T) {
+	if ^uint(0)>>32 == 0 {
+		t.Skip("the layout is that of 64 bits")
+	}
+	const line = 64
+	queue := reflect.TypeOf(writeQueue{})
+	offset := func(name string) uintptr {
+		field, _ := queue.FieldByName(name)
+		return field.Offset
+	}
+	for _, completion := range []string{"discharged", "piled", "roomWanted"} {
+		for _, begin := range []string{"side", "solo", "chunks", "next", "admitted", "clock"} {
+			if offset(begin)/line == offset(completion)/line || offset(begin) < offset(completion)+line-16 {
+				t.Errorf("%s is at %d, %s at %d", completion, offset(completion), begin, offset(begin))
+			}
+		}
+	}
+	stream := reflect.TypeOf(NetworkStream{})
+	mu, _ := stream.FieldByName("mu")
+	write, _ := stream.FieldByName("write")
+	if write.Offset < mu.Offset+2*line {
+		t.Errorf("mu is at %d, the queue at %d", mu.Offset, write.Offset)
+	}
+}

@@ -93,8 +93,8 @@ func (w *writeQueue) empty() bool { return w.solo[0] == nil && w.chunks.first ==
 // idle reports whether nothing is queued, in flight or owned.
 func (w *writeQueue) idle() bool { return w.phase == resting && w.empty() }
 
-// alone reports whether the write that was admitted last is the only one that is pending.
-func (w *writeQueue) alone() bool {
+// onlyOnePending reports whether the write that was admitted last is the only one.
+func (w *writeQueue) onlyOnePending() bool {
 	writes, _ := w.pending()
 	return writes+int64(w.piled.Load()) == 1
 }
