@@ -50,12 +50,12 @@ func (s *NetworkStream) flush(last attempt) {
 	if t == nil {
 		return
 	}
-	v := takeVectors()
+	var v batch
 	defer v.giveBack()
 	for left := turnBytes; t != nil; t = s.goOn(last, left <= 0) {
 		last = nothing
 		if t.Traits().TriesWrite { // else filling in the vectors would be in vain
-			taken, done, err := t.TryWrite(s.write.fill(v))
+			taken, done, err := t.TryWrite(v.of(&s.write))
 			last = attempt{taken, done, err}
 			left -= taken
 			if err != engine.ErrWouldBlock {

@@ -38,6 +38,58 @@ func (v *vectors) reset() {
 	v.used, v.gathered, v.run = 0, 0, -1
 }
 
+// batch is what one flush sends with.
+type batch struct{ vectors *vectors }
+
+// of returns what the next attempt sends. Vectors are taken from the pool when more than one piece is to be sent: for a lone
+// message, as what is pushed mostly is, filling them in would be a sixth of all but the system call.
+func (b *batch) of(w *writeQueue) [][]byte {
+	if piece := w.onePiece(); piece != nil {
+		return piece
+	}
+	if b.vectors == nil {
+		b.vectors = takeVectors()
+	}
+	return w.fill(b.vectors)
+}
+
+func (b *batch) giveBack() {
+	if b.vectors != nil {
+		b.vectors.giveBack()
+	}
+}
+
+// onePiece returns what is in flight if that is one entry in one piece, none of which has been taken, and not too long for
+// one send; nil: it is not.
+func (w *writeQueue) onePiece() (piece [][]byte) {
+	at := w.taken.at
+	if at+1 != w.claimed || w.taken.offset > 0 {
+		return nil
+	}
+	if op := w.solo[0]; op != nil && w.soloSeq == at {
+		return op.onePiece()
+	}
+	c := w.chunks.first
+	if at < c.seq || at >= c.end() {
+		return nil
+	}
+	if op := c.ops[at-c.seq]; op != nil {
+		return op.onePiece()
+	}
+	if piece = c.posts[at-c.seq:][:1]; len(piece[0]) > batchBytes {
+		return nil
+	}
+	return piece
+}
+
+// onePiece is that of the queue, for an operation.
+func (op *operation) onePiece() [][]byte {
+	if op.vectored || op.size > batchBytes {
+		return nil
+	}
+	return op.buffer[:]
+}
+
 // fill returns what is left of what is in flight, as far as one send takes it. The slices are good until the next fill.
 func (w *writeQueue) fill(v *vectors) [][]byte {
 	v.reset()

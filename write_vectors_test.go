@@ -10,7 +10,7 @@ import (
 
 // What one send takes is the beginning of what is queued, in order, within the limits.
 func TestVectorsAreTheBeginningOfTheQueue(t *testing.T) {
-	c := &vectorsCheck{T: t, rng: rand.New(rand.NewPCG(1, 2)), memory: make([]byte, 400<<10), v: &vectors{run: -1}}
+	c := &vectorsCheck{T: t, rng: rand.New(rand.NewPCG(1, 2)), memory: make([]byte, 1<<20), v: &vectors{run: -1}}
 	for i := range c.memory {
 		c.memory[i] = byte(c.rng.Uint32())
 	}
@@ -50,7 +50,7 @@ func (c *vectorsCheck) piece() []byte {
 	case 2:
 		size = c.rng.IntN(100 << 10)
 	case 3:
-		size = c.rng.IntN(300<<10) * c.rng.IntN(2)
+		size = c.rng.IntN(700<<10) * c.rng.IntN(2)
 	}
 	at := c.rng.IntN(len(c.memory) - size + 1)
 	return c.memory[at : at+size]
@@ -84,6 +84,9 @@ func (c *vectorsCheck) queue() *writeQueue {
 	n := 1 + c.rng.IntN(20)
 	if c.rng.IntN(8) == 0 {
 		n = 1 + c.rng.IntN(3000)
+	}
+	if c.rng.IntN(4) == 0 {
+		n = 1
 	}
 	w := &writeQueue{config: &Config{}}
 	c.entries, c.offset = c.entries[:0], 0
@@ -148,6 +151,7 @@ func (c *vectorsCheck) begins(name string, got [][]byte, want []byte, limit int)
 
 func (c *vectorsCheck) fill(w *writeQueue) {
 	want, entries := c.queued()
+	c.onePiece(w.onePiece(), want)
 	got := w.fill(c.v)
 	n := c.begins("fill", got, want, batchBytes)
 	switch {
@@ -157,6 +161,18 @@ func (c *vectorsCheck) fill(w *writeQueue) {
 		}
 	case len(got) < maxVectors && entries <= maxVectors && n < min(len(want), batchBytes):
 		c.Fatalf("fill: %d of %d bytes in %d vectors", n, len(want), len(got))
+	}
+}
+
+// onePiece checks that a lone entry in one piece is sent as it is, and nothing else.
+func (c *vectorsCheck) onePiece(got [][]byte, want []byte) {
+	e := c.entries[0]
+	lone := len(c.entries) == 1 && c.offset == 0 && e.size() <= batchBytes && !(e.op != nil && e.op.vectored)
+	if lone != (got != nil) {
+		c.Fatalf("one piece: %t, of %d entries, with %d bytes of the first out", got != nil, len(c.entries), c.offset)
+	}
+	if lone && (len(got) != 1 || !bytes.Equal(got[0], want)) {
+		c.Fatalf("one piece: %d of %d bytes", len(got[0]), len(want))
 	}
 }
 
@@ -173,7 +189,7 @@ func (c *vectorsCheck) fillBytes(op *operation) {
 // What is copied together for a connection that takes one slice is the beginning of the queue as well, and of entries
 // other than the first it is all or nothing. Nothing is held afterwards.
 func TestJoinedIsTheBeginningOfTheQueue(t *testing.T) {
-	c := &vectorsCheck{T: t, rng: rand.New(rand.NewPCG(3, 4)), memory: make([]byte, 400<<10)}
+	c := &vectorsCheck{T: t, rng: rand.New(rand.NewPCG(3, 4)), memory: make([]byte, 1<<20)}
 	for i := range c.memory {
 		c.memory[i] = byte(c.rng.Uint32())
 	}
