@@ -78,7 +78,6 @@ func (s *NetworkStream) cutLocked(op *operation, e *SocketError) {
 		var fx effects
 		s.read.cut(op, e, &fx)
 		s.carryOutReadsLocked(&fx)
-		fx.release()
 	} else {
 		var fx writeEffects
 		s.write.cut(op, e, &fx)
@@ -94,7 +93,6 @@ func (s *NetworkStream) cutAllLocked(d *side, e error) {
 		var fx effects
 		s.read.cutEverything(e, &fx)
 		s.carryOutReadsLocked(&fx)
-		fx.release()
 	} else {
 		var fx writeEffects
 		s.write.cutEverything(e, &fx)

@@ -64,7 +64,6 @@ func (s *NetworkStream) cancelRead(op *operation, ar AsyncResult) bool {
 	r.cut(op, canceledError(context.Canceled), &fx)
 	s.carryOutReadsLocked(&fx)
 	s.unlock()
-	fx.release()
 	return !started || s.wasCancelled(op, ar)
 }
 

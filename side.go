@@ -103,7 +103,7 @@ func (d *side) rest(fx *effects) {
 	}
 	if op := d.uncommon.raws.popFront(); op != nil {
 		d.phase = waiting
-		fx.complete(op)
+		fx.end(op)
 	}
 }
 
@@ -112,7 +112,7 @@ func (d *side) cutRaws(e error, fx *effects) {
 	raws := &d.rarely().raws
 	for op := raws.popFront(); op != nil; op = raws.popFront() {
 		op.fail(&IOError{Err: e})
-		fx.complete(op)
+		fx.end(op)
 	}
 }
 
@@ -121,12 +121,12 @@ func (d *side) cutRaws(e error, fx *effects) {
 // direction, so it is small.
 type effects struct {
 	ready     opList // have completed; their callbacks are to run, in this order
-	over      opList // have completed; their holder is to be released when mu has been given up
 	interrupt bool   // the transport is to come back with what it has under way
 	rare      bool   // interrupt is set, or something that only the writing queue answers
 }
 
-// end completes op, whose result has been written and to which nothing refers any more: it may live another life at once.
+// end completes op, whose result has been written, which is in no list, and to which nothing refers any more: it may live
+// another life at once.
 func (fx *effects) end(op *operation) {
 	if op.callback != nil {
 		fx.ready.pushBack(op)
@@ -134,31 +134,4 @@ func (fx *effects) end(op *operation) {
 	} else {
 		op.completeAndLeave()
 	}
-}
-
-// complete completes op, whose result has been written and which is in no list. What refers to it may do so until mu has
-// been given up.
-func (fx *effects) complete(op *operation) {
-	fx.keep(op)
-	op.complete()
-}
-
-// keep notes what is to be done about op, which the caller completes.
-func (fx *effects) keep(op *operation) {
-	if op.callback != nil {
-		fx.ready.pushBack(op)
-	} else {
-		fx.over.pushBack(op)
-	}
-}
-
-// release is for when mu has been given up.
-func (fx *effects) release() {
-	for op := fx.over.head; op != nil; {
-		next := op.next
-		op.next, op.prev = nil, nil
-		op.release(1)
-		op = next
-	}
-	fx.over = opList{}
 }
