@@ -88,7 +88,7 @@ func (s *NetworkStream) cutLocked(op *operation, e *SocketError) {
 
 // cutAllLocked ends everything of a direction with e: for a deadline, Close or Shutdown.
 func (s *NetworkStream) cutAllLocked(d *side, e error) {
-	s.auth.interruptLocked(e)
+	s.todo |= s.auth.interruptLocked(e)
 	if d == &s.read.side {
 		var fx effects
 		s.read.cutEverything(e, &fx)

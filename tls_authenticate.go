@@ -23,6 +23,7 @@ type authentication struct {
 	transport *engine.TLS                // once phase is authDone
 	shaking   atomic.Pointer[engine.TLS] // from when the handshake has begun to wait or to compute; needs no mu
 	stop      context.CancelCauseFunc    // ends the handshake. Not under mu: it may run code of the caller's context
+	stopped   error                      // why unlock calls stop: a deadline, Close. Constant once it is set
 	err       error                      // once phase is authFailed: what every call gets
 	fatal     error                      // what TLS has ended both directions with, in the handshake or later
 }
@@ -80,11 +81,10 @@ func (s *NetworkStream) authenticateAs(a *authentication, ctx context.Context, c
 	}
 	s.auth = a
 	s.takeDirectionsLocked()
-	expired := s.read.expired() || s.write.expired()
-	s.mu.Unlock()
-	if expired {
-		a.stop(deadlineError())
+	if s.read.expired() || s.write.expired() {
+		s.todo |= a.interruptLocked(deadlineError())
 	}
+	s.unlock()
 	s.shakeHands(ctx, a, config, done)
 	return nil
 }
@@ -175,11 +175,13 @@ func (a *authentication) refusalLocked() error {
 	return a.err
 }
 
-// interruptLocked ends a handshake that is in progress with e: by a deadline or Close.
-func (a *authentication) interruptLocked(e error) {
-	if a != nil && a.phase == authRunning {
-		go a.stop(e)
+// interruptLocked has unlock end a handshake that is in progress with e: by a deadline or Close.
+func (a *authentication) interruptLocked(e error) todo {
+	if a == nil || a.phase != authRunning || a.stopped != nil {
+		return 0
 	}
+	a.stopped = e
+	return todoStopHandshake
 }
 
 // awaitsPeer reports whether it is the peer that keeps the handshake from going on. It takes no lock.
