@@ -40,17 +40,17 @@ type queueRig struct {
 
 // rigMessage is a write or a post. Its bytes say which one it is, and where in it they stand.
 type rigMessage struct {
-	id       int
-	p        []byte
-	op       *operation // nil: a post
-	soft     bool
-	callback bool
-	called   bool // the callback has started
-	freed    bool // it was cancelled: its room is free before its callback starts
-	torn     bool // the stream was torn when it was called
-	late     bool // it was begun after CloseWrite
-	cut      bool // somebody has asked for its end since it was called
-	pending  bool // as of findPending: it is in the queue, or waits for room
+	id        int
+	p         []byte
+	op        *operation // nil: a post
+	resumable bool
+	callback  bool
+	called    bool // the callback has started
+	freed     bool // it was cancelled: its room is free before its callback starts
+	torn      bool // the stream was torn when it was called
+	late      bool // it was begun after CloseWrite
+	cut       bool // somebody has asked for its end since it was called
+	pending   bool // as of findPending: it is in the queue, or waits for room
 }
 
 type drainCall struct {
@@ -115,15 +115,15 @@ func (r *queueRig) carryOut(fx *writeEffects) {
 }
 
 // call makes a new message of those pieces.
-func (r *queueRig) call(blocking, soft bool, sizes ...int) *rigMessage {
-	m := &rigMessage{id: len(r.messages), soft: soft, torn: r.w.tear != nil}
+func (r *queueRig) call(blocking, resumable bool, sizes ...int) *rigMessage {
+	m := &rigMessage{id: len(r.messages), resumable: resumable, torn: r.w.tear != nil}
 	size := 0
 	for _, n := range sizes {
 		size += n
 	}
 	m.p = m.bytes(0, size)
 	m.op = newOperation(&r.owner, kindWrite, nil, nil)
-	m.op.caller, m.op.begun = callerOf(blocking, soft), 1
+	m.op.caller, m.op.begun = callerOf(blocking, resumable), 1
 	if len(sizes) > 1 {
 		var pieces [][]byte
 		for _, n := range sizes {
@@ -180,11 +180,11 @@ func (r *queueRig) post(size int) bool {
 }
 
 // write is a blocking Write, or a WriteContext, that does not own the direction.
-func (r *queueRig) write(soft bool, size int) bool {
-	if r.w.fin != finNone || r.w.tear != nil && !(r.w.tear.resumable && soft) || len(r.messages) > 60 {
+func (r *queueRig) write(resumable bool, size int) bool {
+	if r.w.fin != finNone || r.w.tear != nil && !(r.w.tear.resumable && resumable) || len(r.messages) > 60 {
 		return false
 	}
-	m := r.call(true, soft, size)
+	m := r.call(true, resumable, size)
 	r.messages = append(r.messages, m)
 	var fx writeEffects
 	defer r.carryOut(&fx)

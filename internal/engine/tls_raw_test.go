@@ -298,7 +298,7 @@ func TestTLSControlFlood(t *testing.T) {
 		eventually(t, "the reading stops", func() bool {
 			p.tls.mu.Lock()
 			defer p.tls.mu.Unlock()
-			return p.tls.parked
+			return p.tls.throttled
 		})
 		p.tls.mu.Lock()
 		held := p.tls.out.rest()
