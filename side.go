@@ -20,15 +20,23 @@ const (
 	parked               // the owner waits for the other direction, to move
 )
 
+// cuts is what of a direction is to stop although it is in flight.
+type cuts uint8
+
+const (
+	cutNothing cuts = iota
+	cutSome         // the operations whose stage is stopping
+	cutAll          // everything, because of uncommonSide.why
+)
+
 // side is what the two directions of a stream have in common. It is guarded by the stream's mu.
 //
 // One goroutine or transport at a time owns a direction. Taking the ownership happens before the first system call and
 // giving it up after the last completion was posted, so completions cannot overtake each other.
 type side struct {
-	phase  phase
-	cutOne bool   // some operation in flight is to stop
-	cutAll bool   // everything in flight is to stop, see uncommonSide.why; cleared when the owner has looked
-	id     uint32 // names one wait or call of the engine, so that a late cancel cannot hit the next
+	phase phase
+	cuts  cuts   // what in flight is to stop; nothing when the owner has looked
+	id    uint32 // names one wait or call of the engine, so that a late cancel cannot hit the next
 
 	uncommon  *uncommonSide // nil until it is needed
 	callbacks callbackQueue
@@ -38,7 +46,7 @@ type side struct {
 type uncommonSide struct {
 	deadline deadline
 	timeout  time.Duration // of blocking calls; 0: none
-	why      error         // why everything in flight has to stop, if cutAll is set
+	why      error         // why everything in flight has to stop, after cutAll
 	raws     opList        // raw calls that wait for the direction (socket_raw.go): it has an owner while there are any
 }
 
@@ -65,14 +73,20 @@ func (d *side) returned() {
 }
 
 // cutting reports whether something in flight is to stop.
-func (d *side) cutting() bool { return d.cutOne || d.cutAll }
+func (d *side) cutting() bool { return d.cuts != cutNothing }
+
+// stopOne has op, which is in flight, stop because of e.
+func (d *side) stopOne(op *operation, e *SocketError) {
+	op.rarely().cut, op.stage = e, stopping
+	d.cuts = max(d.cuts, cutSome)
+}
 
 // stopAll notes that everything in flight is to stop, because of e.
-func (d *side) stopAll(e error) { d.rarely().why, d.cutAll = e, true }
+func (d *side) stopAll(e error) { d.rarely().why, d.cuts = e, cutAll }
 
 // stopReason is why everything in flight is to stop; nil: it is not.
 func (d *side) stopReason() error {
-	if !d.cutAll {
+	if d.cuts != cutAll {
 		return nil
 	}
 	return d.uncommon.why
@@ -80,10 +94,10 @@ func (d *side) stopReason() error {
 
 // stopped notes that the owner has looked at what is to stop.
 func (d *side) stopped() {
-	if d.cutAll {
+	if d.cuts == cutAll {
 		d.uncommon.why = nil
 	}
-	d.cutAll, d.cutOne = false, false
+	d.cuts = cutNothing
 }
 
 // interrupt has what is in flight come back soon. It reports whether nobody is at work, so that the caller has to look
