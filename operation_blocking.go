@@ -40,17 +40,6 @@ func (s *NetworkStream) watch(ctx context.Context, op *operation, timeout time.D
 	}
 }
 
-// waitBlocking waits for an operation of a blocking call and gives it back.
-func (s *NetworkStream) waitBlocking(ctx context.Context, op *operation, timeout time.Duration) error {
-	_, err := s.waitBlockingCount("write", ctx, op, timeout)
-	return err
-}
-
-func (s *NetworkStream) waitBlockingCount(name string, ctx context.Context, op *operation, timeout time.Duration) (int, error) {
-	n, err := op.waited(s.watch(ctx, op, timeout))
-	return int(n), s.opError(name, err)
-}
-
 // waited waits for an operation of a blocking call, ends its watch, gives it back and returns how it ended.
 func (op *operation) waited(stop func()) (int64, error) {
 	op.wait()

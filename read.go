@@ -126,7 +126,8 @@ func (s *NetworkStream) readQueued(ctx context.Context, p []byte) (int, error) {
 	if !r.idle() {
 		r.push(op)
 		s.unlock()
-		return s.waitBlockingCount("read", ctx, op, timeout)
+		done, err := op.waited(s.watch(ctx, op, timeout))
+		return int(done), s.opError("read", err)
 	}
 	r.own(op, waiting)
 	id, t := r.id, s.transport

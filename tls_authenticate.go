@@ -53,13 +53,9 @@ func checkTLS(config *tls.Config, server bool) error {
 	return nil
 }
 
-// authenticate begins a handshake. done is called once if there is no error, without a lock, on a goroutine that nobody
-// else needs.
-func (s *NetworkStream) authenticate(ctx context.Context, config *tls.Config, server bool, done func(*authentication, error)) error {
-	return s.authenticateAs(new(authentication), ctx, config, server, done)
-}
-
-func (s *NetworkStream) authenticateAs(a *authentication, ctx context.Context, config *tls.Config, server bool, done func(*authentication, error)) error {
+// authenticate begins a handshake, which a will stand for. done is called once if there is no error, without a lock, on a
+// goroutine that nobody else needs.
+func (s *NetworkStream) authenticate(ctx context.Context, a *authentication, config *tls.Config, server bool, done func(error)) error {
 	switch {
 	case ctx == nil:
 		return &ArgumentNullError{ParamName: "ctx"}
@@ -80,7 +76,7 @@ func (s *NetworkStream) authenticateAs(a *authentication, ctx context.Context, c
 		return err
 	}
 	s.auth = a
-	s.takeDirectionsLocked()
+	s.read.phase, s.write.phase = owned, owned
 	if s.read.expired() || s.write.expired() {
 		s.todo |= a.interruptLocked(deadlineError())
 	}
@@ -89,7 +85,9 @@ func (s *NetworkStream) authenticateAs(a *authentication, ctx context.Context, c
 	return nil
 }
 
+// mayAuthenticateLocked checks that the stream is open, has begun no handshake, and has nothing under way.
 func (s *NetworkStream) mayAuthenticateLocked() error {
+	w := &s.write
 	switch {
 	case s.life.disposed() != nil:
 		return s.life.disposed()
@@ -98,14 +96,15 @@ func (s *NetworkStream) mayAuthenticateLocked() error {
 			return err
 		}
 		return errAuthenticated
-	case !s.directionsIdleLocked(), s.life.stream != streamOpen, s.shutRead:
+	case !s.read.idle(), !w.idle(), w.roomHead() != nil, w.tear != nil,
+		w.fin != finNone, s.shutRead, s.life.stream != streamOpen:
 		return errNotIdle
 	}
 	return nil
 }
 
 // shakeHands makes the handshake of a, which the stream has already.
-func (s *NetworkStream) shakeHands(ctx context.Context, a *authentication, config *tls.Config, done func(*authentication, error)) {
+func (s *NetworkStream) shakeHands(ctx context.Context, a *authentication, config *tls.Config, done func(error)) {
 	limit := s.config.HandshakeTimeout
 	if limit == 0 {
 		limit = DefaultHandshakeTimeout
@@ -117,11 +116,12 @@ func (s *NetworkStream) shakeHands(ctx context.Context, a *authentication, confi
 	s.moveForTLS()
 	s.mu.Lock()
 	below := s.transport
-	ids := s.idsLocked()
+	options := engine.TLSOptions{
+		Config: config, Server: a.server, Ends: s,
+		IDs: [2]uint32{engine.Read: s.read.id, engine.Write: s.write.id}, // the first that the engine has not seen
+	}
 	s.mu.Unlock()
-	t := engine.NewTLS(below, s.engineOwner(), engine.TLSOptions{
-		Config: config, Server: a.server, Ends: s, IDs: ids,
-	})
+	t := engine.NewTLS(below, s.engineOwner(), options)
 	s.mu.Lock()
 	s.transport = t
 	s.mu.Unlock()
@@ -130,7 +130,7 @@ func (s *NetworkStream) shakeHands(ctx context.Context, a *authentication, confi
 		stopTimer()
 		err = s.finishAuthentication(a, t, err)
 		a.stop(nil)
-		done(a, err)
+		done(err)
 	})
 }
 
@@ -200,34 +200,17 @@ func (s *NetworkStream) authenticated() *authentication {
 	return s.auth
 }
 
-// The directions, for a handshake.
-
-func (s *NetworkStream) directionsIdleLocked() bool {
-	w := &s.write
-	return s.read.idle() && w.idle() && w.roomHead() == nil && w.tear == nil && w.fin == finNone
-}
-
-func (s *NetworkStream) takeDirectionsLocked() { s.read.phase, s.write.phase = owned, owned }
-
-// idsLocked returns the first ids that the engine has not seen.
-func (s *NetworkStream) idsLocked() [2]uint32 {
-	var ids [2]uint32
-	ids[engine.Read], ids[engine.Write] = s.read.id, s.write.id
-	return ids
-}
-
-// giveDirections gives both directions up, to whoever waits for them. The caller holds mu; giveDirections gives it up.
+// giveDirections gives both directions up after a handshake, to whoever waits for them. The caller holds mu; giveDirections
+// gives it up.
 func (s *NetworkStream) giveDirections(ids [2]uint32) {
-	var fx writeEffects
+	var fx effects // stays empty: no raw call has a callback
 	s.read.id, s.write.id = ids[engine.Read], ids[engine.Write]
 	for _, d := range [...]*side{&s.read.side, &s.write.side} {
 		d.stopped()
-		d.rest(&fx.effects)
+		d.rest(&fx)
 	}
-	s.carryOutLocked(&fx)
 	if !s.write.empty() || s.write.fin != finNone { // a CloseWrite waits; else the next write is to find the direction idle
 		s.wantFlushLocked()
 	}
 	s.unlock()
-	fx.release()
 }

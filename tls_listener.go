@@ -248,7 +248,7 @@ func (h *handshakes) begin(s *NetworkStream) {
 	auth := new(authentication)
 	place := h.running.PushBack(&shaking{stream: s, auth: auth, since: time.Now()})
 	h.mu.Unlock()
-	err := s.authenticateAs(auth, context.Background(), h.config, true, func(_ *authentication, err error) { h.end(s, place, err) })
+	err := s.authenticate(context.Background(), auth, h.config, true, func(err error) { h.end(s, place, err) })
 	if err != nil { // somebody has found it in its group, and closed it
 		h.end(s, place, err)
 	}
