@@ -355,8 +355,8 @@ func TestTLSInputSurvivesAFloodThatEnds(t *testing.T) {
 	}
 }
 
-// TestTLSParkedReadCancelled takes a read back that waits for the writing.
-func TestTLSParkedReadCancelled(t *testing.T) {
+// TestTLSThrottledReadCancelled takes a read back that waits for the writing.
+func TestTLSThrottledReadCancelled(t *testing.T) {
 	p := connectRaw(t, true, false)
 	p.fake.allow(0)
 	for range 300 {
