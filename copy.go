@@ -139,7 +139,7 @@ func (s *NetworkStream) sendSlice(size int64, call string, move mover) (n int64,
 	stop := s.watch(context.Background(), op, timeout)
 	n, err = moveAll(t, id, size, call, move)
 	s.mu.Lock()
-	if stopped := op.stage == stopping || w.cutAll; err == nil || err == engine.ErrInterrupted && !stopped {
+	if stopped := op.stage == stopping || w.stopReason() != nil; err == nil || err == engine.ErrInterrupted && !stopped {
 		w.shrink(op, n)
 		err = nil // what went out is the whole of this slice; the owner may say so
 	}

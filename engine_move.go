@@ -95,7 +95,6 @@ func (s *NetworkStream) move() {
 	s.wantFlushLocked()
 	s.wantServeLocked()
 	s.unlock()
-	reads.release()
 	writes.release()
 }
 

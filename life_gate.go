@@ -48,6 +48,7 @@ const (
 	todoCancelRead
 	todoCancelWrite
 	todoCloseRetired
+	todoStopHandshake
 )
 
 // unlock gives up mu and does what was left to do. If the stream was closed and the caller was the last one
@@ -101,4 +102,7 @@ func (s *NetworkStream) do(work todo, t engine.Connection, readID, writeID uint3
 	post(todoTurn, (*turnRunner)(s))
 	post(todoReadCallbacks, (*readCallbacks)(s))
 	post(todoWriteCallbacks, (*writeCallbacks)(s))
+	if work&todoStopHandshake != 0 { // last: it may run foreign code
+		s.auth.stop(s.auth.stopped)
+	}
 }

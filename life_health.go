@@ -4,8 +4,7 @@ import "io"
 
 // health is what is known of the connection from the calls on it. Guarded by the stream's mu.
 type health struct {
-	dead     *SocketError // first hard failure of the connection
-	deadIn   bool         // it ends the reading too: no read shows a clean end after it
+	dead     *SocketError // first hard failure of the connection that ends its reading; before that, of its writing
 	shutRead bool         // Socket.Shutdown has ended the reading half
 
 	lingerZero bool // SetLinger(0): the stream ends with a reset
@@ -22,24 +21,16 @@ func (h *health) note(f *failure) {
 		h.auth.fatal = f.err
 	}
 	switch {
-	case e == nil:
-		return
-	case e.isBroken():
-		h.deadIn = true
-	case !e.fromSystem():
-		return
-	case endsReading(e.Code):
-		if !h.deadIn {
-			h.dead = nil // a write may have met the broken pipe first, which says less
-		}
-		h.deadIn = true
-	case e.Code != CodeShutdown:
-		return
-	}
-	if h.dead == nil {
+	case e == nil || h.deadIn():
+	case e.endsReading(): // a write may have met the broken pipe first, which says less
+		h.dead = e
+	case h.dead == nil && e.Code == CodeShutdown && e.fromSystem():
 		h.dead = e
 	}
 }
+
+// deadIn reports whether the failure of the connection has ended the reading: no read shows a clean end after that.
+func (h *health) deadIn() bool { return h.dead != nil && h.dead.endsReading() }
 
 // fatal returns what TLS has ended both directions with, the failure of a handshake included.
 func (h *health) fatal() error {
@@ -52,9 +43,12 @@ func (h *health) fatal() error {
 // isEnd reports whether an engine's answer is the end of the peer's bytes, over TLS with or without close_notify.
 func isEnd(err error) bool { return err == io.EOF || err == io.ErrUnexpectedEOF }
 
-// endsReading reports whether a connection that has failed with that code brings nothing more.
-func endsReading(c SocketErrorCode) bool {
-	switch c {
+// endsReading reports whether a connection that has failed so brings nothing more.
+func (e *SocketError) endsReading() bool {
+	if !e.fromSystem() {
+		return e.isBroken()
+	}
+	switch e.Code {
 	case CodeConnectionReset, CodeConnectionAborted, CodeTimedOut, CodeHostUnreachable, CodeNetworkUnreachable,
 		CodeNetworkDown, CodeNetworkReset, CodeHostDown:
 		return true
@@ -68,13 +62,13 @@ func (h *health) readFailure(err error) error {
 	switch {
 	case err == nil:
 		return nil
-	case err == io.EOF && h.deadIn && !h.shutRead:
+	case err == io.EOF && h.deadIn() && !h.shutRead:
 		return &IOError{Err: h.dead}
 	case err == io.EOF:
 		return io.EOF
 	}
 	f := err.(*failure)
-	if f.cut && h.deadIn && !h.shutRead {
+	if f.cut && h.deadIn() && !h.shutRead {
 		return &IOError{Err: h.dead}
 	}
 	h.note(f)

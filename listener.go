@@ -24,14 +24,14 @@ type Listener struct {
 
 	handshakes *handshakes // constant; nil: no TLS
 
-	mu        sync.Mutex    // guards what follows; a leaf
-	held      []net.Conn    // accepted, for the next accepts
-	closed    chan struct{} // constant; closed together with isClosed
-	isClosed  bool
-	accepts   opList // begun and not served
-	accepting bool   // a goroutine serves them
-	callbacks opList // completed, callback not started
-	calling   bool   // a goroutine runs them
+	closed chan struct{} // constant; closed under mu
+
+	mu        sync.Mutex // guards what follows; a leaf
+	held      []net.Conn // accepted, for the next accepts
+	accepts   opList     // begun and not served
+	accepting bool       // a goroutine serves them
+	callbacks opList     // completed, callback not started
+	calling   bool       // a goroutine runs them
 }
 
 var _ net.Listener = (*Listener)(nil)
@@ -141,7 +141,7 @@ func (l *Listener) opError(err error) error { return opError("accept", l.Addr(),
 
 // accept makes a stream of the next connection. onLoop: it will be used asynchronously.
 func (l *Listener) accept(onLoop bool) (*NetworkStream, error) {
-	var pause acceptPause
+	var pause time.Duration
 	for {
 		if err := l.awaitPlace(); err != nil {
 			return nil, err
@@ -186,7 +186,7 @@ func (l *Listener) accept(onLoop bool) (*NetworkStream, error) {
 
 // streamOf makes a stream of a connection that was accepted with the last descriptor, or the last place in the group, when
 // there is another. When the deadline comes first, conn is as it was.
-func (l *Listener) streamOf(conn net.Conn, onLoop bool, pause *acceptPause) (*NetworkStream, error) {
+func (l *Listener) streamOf(conn net.Conn, onLoop bool, pause *time.Duration) (*NetworkStream, error) {
 	for {
 		s, err := newStream(conn, l.config, onLoop)
 		var stop error
@@ -238,20 +238,14 @@ func exhausted(err error) bool {
 		errors.Is(err, syscall.ENOBUFS) || errors.Is(err, syscall.ENOMEM)
 }
 
-// acceptPause is how long an accept that cannot be served waits: 5 ms, doubling up to 1 s, as net/http does.
-type acceptPause struct {
-	next   time.Duration
-	logged bool
-}
-
-// waitOut pauses because of err. It fails when the listener was closed or its deadline passed meanwhile.
-func (l *Listener) waitOut(p *acceptPause, err error) error {
-	p.next = min(max(2*p.next, 5*time.Millisecond), time.Second)
-	if !p.logged {
-		p.logged = true
+// waitOut pauses because of err: for 5 ms, doubling up to 1 s, as net/http does. last is how long that was the last time; 0: it
+// is the first. It fails when the listener was closed or its deadline passed meanwhile.
+func (l *Listener) waitOut(last *time.Duration, err error) error {
+	if *last == 0 {
 		l.config.logger().Warn("netstream: accept fails, trying again", "addr", l.Addr().String(), "error", err)
 	}
-	timer := time.NewTimer(p.next)
+	*last = min(max(2**last, 5*time.Millisecond), time.Second)
+	timer := time.NewTimer(*last)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
@@ -263,11 +257,7 @@ func (l *Listener) waitOut(p *acceptPause, err error) error {
 	}
 }
 
-func (l *Listener) hasClosed() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.isClosed
-}
+func (l *Listener) hasClosed() bool { return isClosed(l.closed) }
 
 func (l *Listener) closedError() error { return &IOError{Err: disposedError("Listener", nil)} }
 
@@ -275,11 +265,10 @@ func (l *Listener) closedError() error { return &IOError{Err: disposedError("Lis
 // go on. A second Close is an error that matches net.ErrClosed, as that of net's listeners.
 func (l *Listener) Close() error {
 	l.mu.Lock()
-	if l.isClosed {
+	if l.hasClosed() {
 		l.mu.Unlock()
 		return opError("close", l.Addr(), nil, l.closedError())
 	}
-	l.isClosed = true
 	close(l.closed)
 	held := l.held
 	l.held = nil
@@ -302,7 +291,7 @@ func (l *Listener) Close() error {
 func (l *Listener) BeginAccept(callback AsyncCallback, state any) (AsyncResult, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.isClosed {
+	if l.hasClosed() {
 		return AsyncResult{}, disposedError("Listener", nil)
 	}
 	op := newOperation(&l.owner, kindAccept, callback, state)

@@ -98,10 +98,11 @@ func (d *acceptDeadline) channel() <-chan struct{} {
 func (l *Listener) hold(conn net.Conn) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !l.isClosed {
-		l.held = append(l.held, conn)
+	if l.hasClosed() {
+		return false
 	}
-	return !l.isClosed
+	l.held = append(l.held, conn)
+	return true
 }
 
 // nextConn returns a connection that was held, or waits for the next one.

@@ -148,7 +148,7 @@ func (r *run) checkWire() (torn *message) {
 			r.fault("the wire goes on with %x, which no message begins with", wire[:min(len(wire), 8)])
 			return nil
 		}
-		if torn != nil && !(torn.soft && m.soft) {
+		if torn != nil && !(torn.resumable && m.resumable) {
 			r.fault("message %d follows message %d, which is torn", m.id, torn.id)
 		}
 		for _, before := range sent {
@@ -267,12 +267,12 @@ func (r *run) checkReset() {
 
 // checkEnd looks at how the connection was given up. torn is what is cut at the end of the wire.
 func (r *run) checkEnd(torn *message) {
-	cutOnce, softened := false, false
+	cutOnce, resumed := false, false
 	for _, m := range r.messages {
 		cutOnce = cutOnce || m.n > 0 && m.n < int64(len(m.want))
-		softened = softened || torn != nil && m.soft && m != torn && m.ended && m.endedAt > torn.called
+		resumed = resumed || torn != nil && m.resumable && m != torn && m.ended && m.endedAt > torn.called
 	}
-	softened = softened && torn.soft // a blocking Write that got nowhere ends the state all the same
+	resumed = resumed && torn.resumable // a blocking Write that got nowhere ends the state all the same
 	if r.ending != nil {
 		r.seen = io.EOF
 		if *r.ending == engine.Reset {
@@ -286,7 +286,7 @@ func (r *run) checkEnd(torn *message) {
 	switch {
 	case r.seen == nil:
 		r.fault("the connection was never given up")
-	case r.seen == io.EOF && torn != nil && r.resets && !softened:
+	case r.seen == io.EOF && torn != nil && r.resets && !resumed:
 		r.fault("the connection ends orderly behind half of message %d", torn.id)
 	case r.seen != io.EOF && !cutOnce && !lost && r.whole:
 		r.fault("the connection ends with %v although nothing was cut", r.seen)

@@ -94,7 +94,7 @@ type message struct {
 	err              error
 	n                int64
 	ended            bool
-	soft             bool // a plain Write: a cut leaves the stream to the next one
+	resumable        bool // a plain Write: a cut leaves the stream to the next one
 	blocking         bool
 	called, returned int64
 	endedAt          int64

@@ -65,7 +65,7 @@ func (p *peer) endOf() error {
 func (r *run) mayBeHeld() int64 {
 	const sealed = 4 * 16 << 10 // the most that the engine holds
 	for _, m := range r.messages {
-		if r.tls && m.soft && m.err != nil && m.n > 0 {
+		if r.tls && m.resumable && m.err != nil && m.n > 0 {
 			return sealed
 		}
 	}

@@ -171,10 +171,10 @@ func (r *run) writeBlocking(st step) {
 	r.blocking.Add(1)
 	defer r.blocking.Add(-1)
 	m := r.newMessage(st.arg * r.p.scale)
-	m.begun, m.blocking, m.soft = true, true, st.do == "blocking"
+	m.begun, m.blocking, m.resumable = true, true, st.do == "blocking"
 	var err error
 	var n int
-	if m.soft {
+	if m.resumable {
 		n, err = r.s.Write(m.buffer)
 	} else {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Duration(st.arg%5)*r.p.unit)

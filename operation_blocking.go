@@ -40,17 +40,6 @@ func (s *NetworkStream) watch(ctx context.Context, op *operation, timeout time.D
 	}
 }
 
-// waitBlocking waits for an operation of a blocking call and gives it back.
-func (s *NetworkStream) waitBlocking(ctx context.Context, op *operation, timeout time.Duration) error {
-	_, err := s.waitBlockingCount("write", ctx, op, timeout)
-	return err
-}
-
-func (s *NetworkStream) waitBlockingCount(name string, ctx context.Context, op *operation, timeout time.Duration) (int, error) {
-	n, err := op.waited(s.watch(ctx, op, timeout))
-	return int(n), s.opError(name, err)
-}
-
 // waited waits for an operation of a blocking call, ends its watch, gives it back and returns how it ended.
 func (op *operation) waited(stop func()) (int64, error) {
 	op.wait()
@@ -78,7 +67,6 @@ func (s *NetworkStream) cutLocked(op *operation, e *SocketError) {
 		var fx effects
 		s.read.cut(op, e, &fx)
 		s.carryOutReadsLocked(&fx)
-		fx.release()
 	} else {
 		var fx writeEffects
 		s.write.cut(op, e, &fx)
@@ -89,12 +77,11 @@ func (s *NetworkStream) cutLocked(op *operation, e *SocketError) {
 
 // cutAllLocked ends everything of a direction with e: for a deadline, Close or Shutdown.
 func (s *NetworkStream) cutAllLocked(d *side, e error) {
-	s.auth.interruptLocked(e)
+	s.todo |= s.auth.interruptLocked(e)
 	if d == &s.read.side {
 		var fx effects
 		s.read.cutEverything(e, &fx)
 		s.carryOutReadsLocked(&fx)
-		fx.release()
 	} else {
 		var fx writeEffects
 		s.write.cutEverything(e, &fx)

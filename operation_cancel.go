@@ -28,15 +28,15 @@ func (s *NetworkStream) Cancel(ar AsyncResult) bool {
 		s.mu.Unlock()
 		return false
 	}
-	switch op.kind {
-	case kindWrite:
+	if op.kind == kindWrite {
 		return s.cancelWrite(op)
-	case kindRoom:
-		s.cutLocked(op, canceledError(context.Canceled))
-		s.unlock()
-		return true
 	}
-	return s.cancelRead(op, ar)
+	// A read in flight has got nothing yet, as far as can be seen from here. Its owner looks for cuts before it waits and
+	// after each attempt, so either the attempt at this moment brings data or the read is cancelled.
+	started := op == s.read.current
+	s.cutLocked(op, canceledError(context.Canceled))
+	s.unlock()
+	return !started || s.wasCancelled(op, ar)
 }
 
 // cancelWrite takes op back if it has not started. The caller holds mu; cancelWrite gives it up.
@@ -52,20 +52,6 @@ func (s *NetworkStream) cancelWrite(op *operation) bool {
 	s.unlock()
 	fx.release()
 	return true
-}
-
-// cancelRead takes op back. One in flight has got nothing yet, as far as can be seen from here. Its owner looks for cuts
-// before it waits and after each attempt, so either the attempt at this moment brings data or the read is cancelled. The
-// caller holds mu; cancelRead gives it up.
-func (s *NetworkStream) cancelRead(op *operation, ar AsyncResult) bool {
-	r := &s.read
-	started := op == r.current
-	var fx effects
-	r.cut(op, canceledError(context.Canceled), &fx)
-	s.carryOutReadsLocked(&fx)
-	s.unlock()
-	fx.release()
-	return !started || s.wasCancelled(op, ar)
 }
 
 // cancelPatience is how long Cancel waits for a connection whose deadlines do not work.

@@ -22,6 +22,7 @@ func Pipe(cfg *Config) (*NetworkStream, *NetworkStream) {
 	}
 	sb, err := newStream(b, c, false)
 	if err != nil {
+		sa.Close()
 		panic(err)
 	}
 	return sa, sb

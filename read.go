@@ -69,7 +69,6 @@ func (s *NetworkStream) expireAtOnceLocked(op *operation) {
 	op.sync = true
 	s.read.end(op, &IOError{Err: deadlineError()}, &fx)
 	s.carryOutReadsLocked(&fx)
-	fx.release()
 }
 
 // EndRead waits until the read that ar stands for has completed and returns the number of bytes read; it mirrors
@@ -127,7 +126,8 @@ func (s *NetworkStream) readQueued(ctx context.Context, p []byte) (int, error) {
 	if !r.idle() {
 		r.push(op)
 		s.unlock()
-		return s.waitBlockingCount("read", ctx, op, timeout)
+		done, err := op.waited(s.watch(ctx, op, timeout))
+		return int(done), s.opError("read", err)
 	}
 	r.own(op, waiting)
 	id, t := r.id, s.transport
@@ -185,7 +185,8 @@ func (s *NetworkStream) finishAlone(n int, err error) error {
 	switch {
 	case parks:
 	case r.empty():
-		s.restReadsLocked()
+		var fx effects // stays empty: no raw call has a callback
+		r.rest(&fx)
 	default:
 		r.phase = resting
 		s.wantServeLocked()
@@ -195,13 +196,6 @@ func (s *NetworkStream) finishAlone(n int, err error) error {
 		s.serveReads(nothing, nil, ownRead)
 	}
 	return s.opError("read", failure)
-}
-
-// restReadsLocked gives the reading direction up.
-func (s *NetworkStream) restReadsLocked() {
-	var fx effects
-	s.read.rest(&fx)
-	fx.release()
 }
 
 // refuseBlockingReadLocked makes the checks of a blocking read. canceled is what the caller's context said before mu was

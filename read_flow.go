@@ -76,7 +76,6 @@ func (s *NetworkStream) nextRead(last attempt, own *operation, budget int) (op *
 	}
 	s.carryOutReadsLocked(&fx)
 	s.unlock()
-	fx.release()
 	if next == readMove {
 		s.move()
 	}

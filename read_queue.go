@@ -123,7 +123,7 @@ func (r *readQueue) cut(op *operation, e *SocketError, fx *effects) {
 		r.take(op, e, fx)
 		return
 	}
-	op.rarely().cut, op.stage, r.cutOne = e, stopping, true
+	r.stopOne(op, e)
 	r.ask(fx)
 }
 

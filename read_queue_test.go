@@ -44,7 +44,6 @@ func (q *readRig) carryOut(fx *effects) {
 	for op := fx.ready.popFront(); op != nil; op = fx.ready.popFront() {
 		op.release(1)
 	}
-	fx.release()
 }
 
 func (q *readRig) begin(callback bool) bool {

@@ -20,15 +20,23 @@ const (
 	parked               // the owner waits for the other direction, to move
 )
 
+// cuts is what of a direction is to stop although it is in flight.
+type cuts uint8
+
+const (
+	cutNothing cuts = iota
+	cutSome         // the operations whose stage is stopping
+	cutAll          // everything, because of uncommonSide.why
+)
+
 // side is what the two directions of a stream have in common. It is guarded by the stream's mu.
 //
 // One goroutine or transport at a time owns a direction. Taking the ownership happens before the first system call and
 // giving it up after the last completion was posted, so completions cannot overtake each other.
 type side struct {
-	phase  phase
-	cutOne bool   // some operation in flight is to stop
-	cutAll bool   // everything in flight is to stop, see uncommonSide.why; cleared when the owner has looked
-	id     uint32 // names one wait or call of the engine, so that a late cancel cannot hit the next
+	phase phase
+	cuts  cuts   // what in flight is to stop; nothing when the owner has looked
+	id    uint32 // names one wait or call of the engine, so that a late cancel cannot hit the next
 
 	uncommon  *uncommonSide // nil until it is needed
 	callbacks callbackQueue
@@ -38,7 +46,7 @@ type side struct {
 type uncommonSide struct {
 	deadline deadline
 	timeout  time.Duration // of blocking calls; 0: none
-	why      error         // why everything in flight has to stop, if cutAll is set
+	why      error         // why everything in flight has to stop, after cutAll
 	raws     opList        // raw calls that wait for the direction (socket_raw.go): it has an owner while there are any
 	waiters  waiters       // of the writing direction
 }
@@ -66,14 +74,20 @@ func (d *side) returned() {
 }
 
 // cutting reports whether something in flight is to stop.
-func (d *side) cutting() bool { return d.cutOne || d.cutAll }
+func (d *side) cutting() bool { return d.cuts != cutNothing }
+
+// stopOne has op, which is in flight, stop because of e.
+func (d *side) stopOne(op *operation, e *SocketError) {
+	op.rarely().cut, op.stage = e, stopping
+	d.cuts = max(d.cuts, cutSome)
+}
 
 // stopAll notes that everything in flight is to stop, because of e.
-func (d *side) stopAll(e error) { d.rarely().why, d.cutAll = e, true }
+func (d *side) stopAll(e error) { d.rarely().why, d.cuts = e, cutAll }
 
 // stopReason is why everything in flight is to stop; nil: it is not.
 func (d *side) stopReason() error {
-	if !d.cutAll {
+	if d.cuts != cutAll {
 		return nil
 	}
 	return d.uncommon.why
@@ -81,10 +95,10 @@ func (d *side) stopReason() error {
 
 // stopped notes that the owner has looked at what is to stop.
 func (d *side) stopped() {
-	if d.cutAll {
+	if d.cuts == cutAll {
 		d.uncommon.why = nil
 	}
-	d.cutAll, d.cutOne = false, false
+	d.cuts = cutNothing
 }
 
 // interrupt has what is in flight come back soon. It reports whether nobody is at work, so that the caller has to look
@@ -104,7 +118,7 @@ func (d *side) rest(fx *effects) {
 	}
 	if op := d.uncommon.raws.popFront(); op != nil {
 		d.phase = waiting
-		fx.complete(op)
+		fx.end(op)
 	}
 }
 
@@ -113,7 +127,7 @@ func (d *side) cutRaws(e error, fx *effects) {
 	raws := &d.rarely().raws
 	for op := raws.popFront(); op != nil; op = raws.popFront() {
 		op.fail(&IOError{Err: e})
-		fx.complete(op)
+		fx.end(op)
 	}
 }
 
@@ -122,12 +136,12 @@ func (d *side) cutRaws(e error, fx *effects) {
 // direction, so it is small.
 type effects struct {
 	ready     opList // have completed; their callbacks are to run, in this order
-	over      opList // have completed; their holder is to be released when mu has been given up
 	interrupt bool   // the transport is to come back with what it has under way
 	rare      bool   // interrupt is set, or something that only the writing queue answers
 }
 
-// end completes op, whose result has been written and to which nothing refers any more: it may live another life at once.
+// end completes op, whose result has been written, which is in no list, and to which nothing refers any more: it may live
+// another life at once.
 func (fx *effects) end(op *operation) {
 	if op.callback != nil {
 		fx.ready.pushBack(op)
@@ -135,31 +149,4 @@ func (fx *effects) end(op *operation) {
 	} else {
 		op.completeAndLeave()
 	}
-}
-
-// complete completes op, whose result has been written and which is in no list. What refers to it may do so until mu has
-// been given up.
-func (fx *effects) complete(op *operation) {
-	fx.keep(op)
-	op.complete()
-}
-
-// keep notes what is to be done about op, which the caller completes.
-func (fx *effects) keep(op *operation) {
-	if op.callback != nil {
-		fx.ready.pushBack(op)
-	} else {
-		fx.over.pushBack(op)
-	}
-}
-
-// release is for when mu has been given up.
-func (fx *effects) release() {
-	for op := fx.over.head; op != nil; {
-		next := op.next
-		op.next, op.prev = nil, nil
-		op.release(1)
-		op = next
-	}
-	fx.over = opList{}
 }

@@ -7,23 +7,37 @@ import (
 
 // deadline is that of one direction. Guarded by the stream's mu.
 type deadline struct {
-	when    time.Time // zero: none ahead
-	timer   *time.Timer
-	expired bool
+	phase deadlinePhase
+	when  time.Time // the last one that was ahead
+	timer *time.Timer
 }
+
+// deadlinePhase says where the deadline of a direction is. SetDeadline leads to each of them.
+//
+//	ahead -> expired  its time has come
+//	ahead -> none     the stream or the socket is closed
+type deadlinePhase uint8
+
+const (
+	deadlineNone deadlinePhase = iota
+	deadlineAhead
+	deadlineExpired
+)
 
 // stopDeadline has nothing happen any more at the time that was set.
 func (d *side) stopDeadline() {
 	if d.uncommon == nil {
 		return
 	}
-	if t := &d.uncommon.deadline; !t.when.IsZero() {
-		t.when = time.Time{}
+	if t := &d.uncommon.deadline; t.phase == deadlineAhead {
+		t.phase = deadlineNone
 		t.timer.Stop()
 	}
 }
 
-func (d *side) expired() bool { return d.uncommon != nil && d.uncommon.deadline.expired }
+func (d *side) expired() bool {
+	return d.uncommon != nil && d.uncommon.deadline.phase == deadlineExpired
+}
 
 // SetDeadline sets both deadlines; see SetReadDeadline and SetWriteDeadline.
 func (s *NetworkStream) SetDeadline(t time.Time) error {
@@ -52,7 +66,7 @@ func (s *NetworkStream) setDeadline(q *side, t time.Time) error {
 	}
 	if u := q.uncommon; u != nil {
 		q.stopDeadline()
-		u.deadline.expired = false
+		u.deadline.phase = deadlineNone
 	}
 	if !t.IsZero() {
 		if left := time.Until(t); left <= 0 {
@@ -67,7 +81,7 @@ func (s *NetworkStream) setDeadline(q *side, t time.Time) error {
 
 func (s *NetworkStream) armLocked(q *side, t time.Time, left time.Duration) {
 	d := &q.rarely().deadline
-	d.when = t
+	d.phase, d.when = deadlineAhead, t
 	if d.timer == nil {
 		held, read := weak.Make(s), q == &s.read.side // weak: a stream that is forgotten open can be collected
 		d.timer = time.AfterFunc(left, func() {
@@ -87,11 +101,10 @@ func (s *NetworkStream) armLocked(q *side, t time.Time, left time.Duration) {
 // deadlineFired runs when the timer does. A deadline that was moved or taken away meanwhile is left alone.
 func (s *NetworkStream) deadlineFired(q *side) {
 	s.mu.Lock()
-	if d := &q.uncommon.deadline; !d.when.IsZero() && s.life.disposed() == nil {
+	if d := &q.uncommon.deadline; d.phase == deadlineAhead && s.life.disposed() == nil {
 		if left := time.Until(d.when); left > 0 {
 			d.timer.Reset(left)
 		} else {
-			d.when = time.Time{}
 			s.expireLocked(q)
 		}
 	}
@@ -99,6 +112,6 @@ func (s *NetworkStream) deadlineFired(q *side) {
 }
 
 func (s *NetworkStream) expireLocked(q *side) {
-	q.rarely().deadline.expired = true
+	q.rarely().deadline.phase = deadlineExpired
 	s.cutAllLocked(q, deadlineError())
 }

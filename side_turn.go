@@ -7,35 +7,36 @@ package netstream
 // turnBytes is how much one turn moves.
 const turnBytes = 2 << 20
 
-// nextTurn is what waits for a turn of the stream's loop. Guarded by the stream's mu.
-type nextTurn struct {
-	posted bool // a turnRunner is queued, or will be by unlock
-	flush  bool // writes are queued and nobody works on them
-	serve  bool // reads are queued and nobody works on them
-}
+// nextTurn is what waits for a turn of the stream's loop: with something in it, a turnRunner is queued, or will be by unlock.
+// Guarded by the stream's mu.
+type nextTurn uint8
+
+const (
+	turnFlush nextTurn = 1 << iota // writes are queued and nobody works on them
+	turnServe                      // reads are queued and nobody works on them
+)
 
 // wantFlushLocked has the next unlock hand the queued writes to the stream's loop, if nobody works on them.
 func (s *NetworkStream) wantFlushLocked() {
 	if s.write.phase == resting {
-		s.next.flush = true
-		s.todo |= s.next.post()
+		s.todo |= s.next.add(turnFlush)
 	}
 }
 
 // wantServeLocked does the same for the queued reads.
 func (s *NetworkStream) wantServeLocked() {
 	if s.read.phase == resting {
-		s.next.serve = true
-		s.todo |= s.next.post()
+		s.todo |= s.next.add(turnServe)
 	}
 }
 
-// post returns what unlock has to do so that the turn is taken.
-func (n *nextTurn) post() todo {
-	if n.posted {
+// add returns what unlock has to do so that the turn is taken.
+func (n *nextTurn) add(work nextTurn) todo {
+	posted := *n != 0
+	*n |= work
+	if posted {
 		return 0
 	}
-	n.posted = true
 	return todoTurn
 }
 
@@ -46,9 +47,9 @@ type turnRunner NetworkStream
 func (t *turnRunner) Run() {
 	s := (*NetworkStream)(t)
 	s.mu.Lock()
-	s.next.posted = false
-	flush := s.next.flush && s.write.phase == resting
-	s.next.flush = false
+	work := s.next
+	s.next = 0
+	flush := work&turnFlush != 0 && s.write.phase == resting
 	if flush {
 		s.write.phase = owned
 		if s.residence == mayMove && s.write.waits() && !s.write.nextBlocks() { // the loop is to send: so move there
@@ -60,8 +61,7 @@ func (t *turnRunner) Run() {
 		s.flush(nothing)
 	}
 	s.mu.Lock()
-	serve := s.next.serve && s.read.phase == resting
-	s.next.serve = false
+	serve := work&turnServe != 0 && s.read.phase == resting
 	if serve {
 		s.read.phase = owned
 	}

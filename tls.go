@@ -39,7 +39,7 @@ func (s *NetworkStream) AuthenticateAsServer(ctx context.Context, config *tls.Co
 
 func (s *NetworkStream) authenticateNow(ctx context.Context, config *tls.Config, server bool) error {
 	over := make(chan error, 1)
-	if err := s.authenticate(ctx, config, server, func(_ *authentication, err error) { over <- err }); err != nil {
+	if err := s.authenticate(ctx, new(authentication), config, server, func(err error) { over <- err }); err != nil {
 		return err
 	}
 	return <-over
@@ -81,7 +81,7 @@ func (s *NetworkStream) beginAuthenticate(config *tls.Config, server bool, callb
 	a := new(authentication)
 	op := newOperation(&a.owner, authenticationKind(server), callback, state)
 	result := op.result()
-	err := s.authenticateAs(a, context.Background(), config, server, func(_ *authentication, err error) {
+	err := s.authenticate(context.Background(), a, config, server, func(err error) {
 		op.fail(err)
 		op.complete()
 		op.release(1) // the result was taken above; only the End that is still to come holds it

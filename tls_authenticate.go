@@ -23,6 +23,7 @@ type authentication struct {
 	transport *engine.TLS                // once phase is authDone
 	shaking   atomic.Pointer[engine.TLS] // from when the handshake has begun to wait or to compute; needs no mu
 	stop      context.CancelCauseFunc    // ends the handshake. Not under mu: it may run code of the caller's context
+	stopped   error                      // why unlock calls stop: a deadline, Close. Constant once it is set
 	err       error                      // once phase is authFailed: what every call gets
 	fatal     error                      // what TLS has ended both directions with, in the handshake or later
 }
@@ -52,13 +53,9 @@ func checkTLS(config *tls.Config, server bool) error {
 	return nil
 }
 
-// authenticate begins a handshake. done is called once if there is no error, without a lock, on a goroutine that nobody
-// else needs.
-func (s *NetworkStream) authenticate(ctx context.Context, config *tls.Config, server bool, done func(*authentication, error)) error {
-	return s.authenticateAs(new(authentication), ctx, config, server, done)
-}
-
-func (s *NetworkStream) authenticateAs(a *authentication, ctx context.Context, config *tls.Config, server bool, done func(*authentication, error)) error {
+// authenticate begins a handshake, which a will stand for. done is called once if there is no error, without a lock, on a
+// goroutine that nobody else needs.
+func (s *NetworkStream) authenticate(ctx context.Context, a *authentication, config *tls.Config, server bool, done func(error)) error {
 	switch {
 	case ctx == nil:
 		return &ArgumentNullError{ParamName: "ctx"}
@@ -79,17 +76,18 @@ func (s *NetworkStream) authenticateAs(a *authentication, ctx context.Context, c
 		return err
 	}
 	s.auth = a
-	s.takeDirectionsLocked()
-	expired := s.read.expired() || s.write.expired()
-	s.mu.Unlock()
-	if expired {
-		a.stop(deadlineError())
+	s.read.phase, s.write.phase = owned, owned
+	if s.read.expired() || s.write.expired() {
+		s.todo |= a.interruptLocked(deadlineError())
 	}
+	s.unlock()
 	s.shakeHands(ctx, a, config, done)
 	return nil
 }
 
+// mayAuthenticateLocked checks that the stream is open, has begun no handshake, and has nothing under way.
 func (s *NetworkStream) mayAuthenticateLocked() error {
+	w := &s.write
 	switch {
 	case s.life.disposed() != nil:
 		return s.life.disposed()
@@ -98,14 +96,15 @@ func (s *NetworkStream) mayAuthenticateLocked() error {
 			return err
 		}
 		return errAuthenticated
-	case !s.directionsIdleLocked(), s.life.stream != streamOpen, s.shutRead:
+	case !s.read.idle(), !w.idle(), w.roomHead() != nil, w.tear != nil,
+		w.fin != finNone, s.shutRead, s.life.stream != streamOpen:
 		return errNotIdle
 	}
 	return nil
 }
 
 // shakeHands makes the handshake of a, which the stream has already.
-func (s *NetworkStream) shakeHands(ctx context.Context, a *authentication, config *tls.Config, done func(*authentication, error)) {
+func (s *NetworkStream) shakeHands(ctx context.Context, a *authentication, config *tls.Config, done func(error)) {
 	limit := s.config.HandshakeTimeout
 	if limit == 0 {
 		limit = DefaultHandshakeTimeout
@@ -117,11 +116,12 @@ func (s *NetworkStream) shakeHands(ctx context.Context, a *authentication, confi
 	s.moveForTLS()
 	s.mu.Lock()
 	below := s.transport
-	ids := s.idsLocked()
+	options := engine.TLSOptions{
+		Config: config, Server: a.server, Ends: s,
+		IDs: [2]uint32{engine.Read: s.read.id, engine.Write: s.write.id}, // the first that the engine has not seen
+	}
 	s.mu.Unlock()
-	t := engine.NewTLS(below, s.engineOwner(), engine.TLSOptions{
-		Config: config, Server: a.server, Ends: s, IDs: ids,
-	})
+	t := engine.NewTLS(below, s.engineOwner(), options)
 	s.mu.Lock()
 	s.transport = t
 	s.mu.Unlock()
@@ -130,7 +130,7 @@ func (s *NetworkStream) shakeHands(ctx context.Context, a *authentication, confi
 		stopTimer()
 		err = s.finishAuthentication(a, t, err)
 		a.stop(nil)
-		done(a, err)
+		done(err)
 	})
 }
 
@@ -175,11 +175,13 @@ func (a *authentication) refusalLocked() error {
 	return a.err
 }
 
-// interruptLocked ends a handshake that is in progress with e: by a deadline or Close.
-func (a *authentication) interruptLocked(e error) {
-	if a != nil && a.phase == authRunning {
-		go a.stop(e)
+// interruptLocked has unlock end a handshake that is in progress with e: by a deadline or Close.
+func (a *authentication) interruptLocked(e error) todo {
+	if a == nil || a.phase != authRunning || a.stopped != nil {
+		return 0
 	}
+	a.stopped = e
+	return todoStopHandshake
 }
 
 // awaitsPeer reports whether it is the peer that keeps the handshake from going on. It takes no lock.
@@ -198,34 +200,17 @@ func (s *NetworkStream) authenticated() *authentication {
 	return s.auth
 }
 
-// The directions, for a handshake.
-
-func (s *NetworkStream) directionsIdleLocked() bool {
-	w := &s.write
-	return s.read.idle() && w.idle() && w.roomHead() == nil && w.tear == nil && w.fin == finNone
-}
-
-func (s *NetworkStream) takeDirectionsLocked() { s.read.phase, s.write.phase = owned, owned }
-
-// idsLocked returns the first ids that the engine has not seen.
-func (s *NetworkStream) idsLocked() [2]uint32 {
-	var ids [2]uint32
-	ids[engine.Read], ids[engine.Write] = s.read.id, s.write.id
-	return ids
-}
-
-// giveDirections gives both directions up, to whoever waits for them. The caller holds mu; giveDirections gives it up.
+// giveDirections gives both directions up after a handshake, to whoever waits for them. The caller holds mu; giveDirections
+// gives it up.
 func (s *NetworkStream) giveDirections(ids [2]uint32) {
-	var fx writeEffects
+	var fx effects // stays empty: no raw call has a callback
 	s.read.id, s.write.id = ids[engine.Read], ids[engine.Write]
 	for _, d := range [...]*side{&s.read.side, &s.write.side} {
 		d.stopped()
-		d.rest(&fx.effects)
+		d.rest(&fx)
 	}
-	s.carryOutLocked(&fx)
 	if !s.write.empty() || s.write.fin != finNone { // a CloseWrite waits; else the next write is to find the direction idle
 		s.wantFlushLocked()
 	}
 	s.unlock()
-	fx.release()
 }

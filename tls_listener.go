@@ -41,11 +41,19 @@ type handshakes struct {
 	broken chan error          // what accepting fails with, for whoever waits
 
 	mu       sync.Mutex // guards what follows. No other lock is taken under it
-	started  bool
-	closed   bool
+	phase    listenPhase
 	running  list.List // of *shaking, the oldest first
 	failures uint64
 }
+
+// listenPhase only goes forward.
+type listenPhase uint8
+
+const (
+	listenIdle   listenPhase = iota // nobody has come to accept yet
+	listening                       // a goroutine accepts
+	listenClosed                    // no stream is to be had any more
+)
 
 // shaking is a stream in its handshake.
 type shaking struct {
@@ -127,8 +135,10 @@ func (h *handshakes) next() (*NetworkStream, error) {
 // start has connections accepted from now on.
 func (h *handshakes) start() {
 	h.mu.Lock()
-	start := !h.started
-	h.started = true
+	start := h.phase == listenIdle
+	if start {
+		h.phase = listening
+	}
 	h.mu.Unlock()
 	if start {
 		go h.acceptAll()
@@ -230,7 +240,7 @@ func (h *handshakes) crowdOut() (slow *NetworkStream, wait time.Duration) {
 // begin begins the handshake of s.
 func (h *handshakes) begin(s *NetworkStream) {
 	h.mu.Lock()
-	if h.closed {
+	if h.phase == listenClosed {
 		h.mu.Unlock()
 		s.startClose(nil, false)
 		return
@@ -238,7 +248,7 @@ func (h *handshakes) begin(s *NetworkStream) {
 	auth := new(authentication)
 	place := h.running.PushBack(&shaking{stream: s, auth: auth, since: time.Now()})
 	h.mu.Unlock()
-	err := s.authenticateAs(auth, context.Background(), h.config, true, func(_ *authentication, err error) { h.end(s, place, err) })
+	err := s.authenticate(context.Background(), auth, h.config, true, func(err error) { h.end(s, place, err) })
 	if err != nil { // somebody has found it in its group, and closed it
 		h.end(s, place, err)
 	}
@@ -249,7 +259,7 @@ func (h *handshakes) end(s *NetworkStream, place *list.Element, err error) {
 	h.mu.Lock()
 	h.running.Remove(place) // does nothing for one that has made room
 	crowded := place.Value.(*shaking).crowded
-	ready := err == nil && !h.closed && !crowded
+	ready := err == nil && h.phase != listenClosed && !crowded
 	if ready {
 		h.ready <- s // this does not block: s counted as running until now
 	}
@@ -277,7 +287,7 @@ func (h *handshakes) close() {
 	}
 	var streams []*NetworkStream
 	h.mu.Lock()
-	h.closed = true
+	h.phase = listenClosed
 	for e := h.running.Front(); e != nil; e = e.Next() {
 		streams = append(streams, e.Value.(*shaking).stream)
 	}

@@ -70,7 +70,8 @@ func (s *NetworkStream) beginWrite(op *operation) (AsyncResult, error) {
 		s.unlock()
 		return result.finished(true), nil
 	}
-	answers := s.noteBegunLocked()
+	answers := w.unanswered
+	w.unanswered = false
 	if !nothingAhead || op.fate == fateUnsent || !s.callerSendsLocked(answers) {
 		op.begun = w.beginTime()
 		w.push(op)

@@ -39,7 +39,7 @@ func (w *writeQueue) cut(op *operation, e *SocketError, fx *writeEffects) {
 		w.tidy(fx)
 		w.endIdleWait(fx)
 	default:
-		op.rarely().cut, op.stage, w.cutOne = e, stopping, true
+		w.stopOne(op, e)
 		w.interruptAll(fx)
 	}
 }

@@ -21,7 +21,8 @@ func (s *NetworkStream) Drain(ctx context.Context) error {
 	s.carryOutLocked(&fx)
 	s.unlock()
 	fx.release()
-	return s.waitBlocking(ctx, op, 0)
+	_, err := op.waited(s.watch(ctx, op, 0))
+	return s.opError("write", err)
 }
 
 // drain has op wait until everything that was begun by now is over. Blocking writes that wait for room are part of that.

@@ -3,6 +3,7 @@ package netstream
 // writeEffects is what the writing queue answers.
 type writeEffects struct {
 	effects
+	over  opList // have completed; their holder is to be released when mu has been given up
 	spent *chunk // to be given back when mu has been given up
 	freed freed  // room of posts that are over, on the way to the counts
 
@@ -28,13 +29,39 @@ func (fx *writeEffects) spend(c *chunk) {
 	}
 }
 
+// complete completes op, whose result has been written and which is in no list. What refers to it may do so until mu has
+// been given up.
+func (fx *writeEffects) complete(op *operation) {
+	fx.keep(op)
+	op.complete()
+}
+
+// keep notes what is to be done about op, which the caller completes.
+func (fx *writeEffects) keep(op *operation) {
+	if op.callback != nil {
+		fx.ready.pushBack(op)
+	} else {
+		fx.over.pushBack(op)
+	}
+}
+
 // release is for when mu has been given up.
 func (fx *writeEffects) release() {
 	if fx.over.head != nil {
-		fx.effects.release()
+		fx.releaseOver()
 	}
 	if fx.spent != nil {
 		giveBackChunks(fx.spent)
 		fx.spent = nil
 	}
+}
+
+func (fx *writeEffects) releaseOver() {
+	for op := fx.over.head; op != nil; {
+		next := op.next
+		op.next, op.prev = nil, nil
+		op.release(1)
+		op = next
+	}
+	fx.over = opList{}
 }

@@ -49,7 +49,7 @@ func (s *NetworkStream) postLocked(p []byte) error {
 	}
 	s.counters.writeOps++
 	s.counters.posts++
-	s.noteBegunLocked()
+	s.write.unanswered = false
 	s.write.post(p)
 	s.wantFlushLocked()
 	return nil

@@ -219,7 +219,7 @@ func (r *queueRig) checkWire() {
 		n := out[m.id]
 		if n > 0 && cutAt >= 0 {
 			half := r.messages[cutAt]
-			if half.op == nil || !half.soft || !m.soft || !m.torn {
+			if half.op == nil || !half.resumable || !m.resumable || !m.torn {
 				r.failf("message %d follows message %d, which is not whole", m.id, cutAt)
 			}
 			cutAt = -1
@@ -276,7 +276,7 @@ func (r *queueRig) checkOutcome(m *rigMessage, out int) {
 	if !m.cut && !failure.Torn && r.lost == 0 && errors.Is(err, errRig) {
 		r.failf("message %d ends with a cut from before it was begun", m.id)
 	}
-	if m.soft && m.cut && failure.Err == error(errRig) && !r.tornForGood() && failure.N != int64(out) {
+	if m.resumable && m.cut && failure.Err == error(errRig) && !r.tornForGood() && failure.N != int64(out) {
 		r.failf("message %d was cut and says %d, %d bytes are on the wire: its caller goes on from there", m.id, failure.N, out)
 	}
 	if r.undoneEver {

@@ -24,7 +24,8 @@ func (s *NetworkStream) WaitRoom(ctx context.Context, bytes int64) error {
 	op.size, op.caller = bytes, byBlocking
 	s.enterRoomLocked(op)
 	s.unlock()
-	return s.waitBlocking(ctx, op, 0)
+	_, err := op.waited(s.watch(ctx, op, 0))
+	return s.opError("write", err)
 }
 
 // Pending returns the writes that were begun and whose callback has not started (or which have not completed,

@@ -15,13 +15,6 @@ const pushesAtOnce = 4
 // unmoved is the credit of the streams that could move to a loop and have not; see engine_move.go.
 var unmoved engine.Credit
 
-// noteBegunLocked reports whether the write that is begun now answers something.
-func (s *NetworkStream) noteBegunLocked() (answers bool) {
-	w := &s.write
-	answers, w.unanswered = w.unanswered, false
-	return answers
-}
-
 // callerSendsLocked decides who sends a write that has nothing ahead of it.
 func (s *NetworkStream) callerSendsLocked(answers bool) bool {
 	if s.config.Send == SendDeferred {

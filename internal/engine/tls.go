@@ -36,7 +36,7 @@ type TLS struct {
 	puts    []sessionPut
 	putting bool // a goroutine works on puts
 
-	parked    bool   // a read waits until fewer control bytes are held
+	throttled bool   // a read waits until fewer control bytes are held
 	readID    uint32 // its id
 	cancelled uint64 // the read that was cancelled last: set<<32 | id
 
@@ -175,7 +175,7 @@ func (t *TLS) CloseRead() error {
 
 // Cancel implements Transport.
 func (t *TLS) Cancel(d Direction, id uint32, final bool) {
-	if d == Read && t.cancelParked(id) {
+	if d == Read && t.cancelThrottled(id) {
 		return
 	}
 	if d == Write {

@@ -150,11 +150,11 @@ func (t *TLS) StartRead(id uint32, _ []byte) bool {
 	t.ids[Read] = id
 	t.mu.Lock()
 	if t.control > controlBytes {
-		t.parked = t.cancelled != 1<<32|uint64(id)
+		t.throttled = t.cancelled != 1<<32|uint64(id)
 		t.readID = id
-		parked := t.parked
+		throttled := t.throttled
 		t.mu.Unlock()
-		return parked
+		return throttled
 	}
 	t.mu.Unlock()
 	return t.dry && t.lower.StartRead(id, t.lend()) // it may have more, as in TryRead
@@ -214,13 +214,13 @@ func (t *TLS) ReadThrough(id uint32, p []byte) (int, error) {
 	}
 }
 
-// cancelParked ends the wait of a read for the writing, and reports whether it was such a wait.
-func (t *TLS) cancelParked(id uint32) bool {
+// cancelThrottled ends the wait of a read for the writing, and reports whether it was such a wait.
+func (t *TLS) cancelThrottled(id uint32) bool {
 	t.mu.Lock()
 	t.cancelled = 1<<32 | uint64(id)
-	was := t.parked && t.readID == id
+	was := t.throttled && t.readID == id
 	if was {
-		t.parked = false
+		t.throttled = false
 	}
 	t.mu.Unlock()
 	if was {

@@ -188,7 +188,7 @@ func (t *TLS) emptiedLocked() (resume bool) {
 	t.out.giveBack()
 	t.out, t.control = nil, 0
 	t.held.Store(false)
-	resume, t.parked = t.parked, false
+	resume, t.throttled = t.throttled, false
 	return resume
 }
 

@@ -10,8 +10,6 @@ import (
 	"os/exec"
 	"runtime"
 	"strings"
-	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -21,79 +19,6 @@ import (
 
 // Connections that are only a net.Conn, and break its rules. Each breaks one; the stream over it loses the connection and
 // nothing else: what is pending completes, Close returns, no goroutine stays.
-
-// rude is one end of a net.Pipe of which single methods misbehave; those that are nil do not.
-type rude struct {
-	net.Conn
-	read        func(p []byte) (int, error)
-	write       func(p []byte) (int, error)
-	setDeadline func(d string, t time.Time) error
-	close       func() error
-
-	writes atomic.Int32 // calls of Write that have begun
-}
-
-func (c *rude) inWrite() bool { return c.writes.Load() > 0 }
-
-func (c *rude) Read(p []byte) (int, error) {
-	if c.read != nil {
-		return c.read(p)
-	}
-	return c.Conn.Read(p)
-}
-
-func (c *rude) Write(p []byte) (int, error) {
-	c.writes.Add(1)
-	if c.write != nil {
-		return c.write(p)
-	}
-	return c.Conn.Write(p)
-}
-
-func (c *rude) SetReadDeadline(t time.Time) error {
-	if c.setDeadline != nil {
-		return c.setDeadline("read", t)
-	}
-	return c.Conn.SetReadDeadline(t)
-}
-
-func (c *rude) SetWriteDeadline(t time.Time) error {
-	if c.setDeadline != nil {
-		return c.setDeadline("write", t)
-	}
-	return c.Conn.SetWriteDeadline(t)
-}
-
-func (c *rude) Close() error {
-	if c.close != nil {
-		return c.close()
-	}
-	return c.Conn.Close()
-}
-
-// newRude returns a stream over a rude connection that change makes so, and the other end.
-func newRude(t *testing.T, cfg *netstream.Config, change func(c *rude)) (*netstream.NetworkStream, net.Conn) {
-	t.Helper()
-	ours, theirs := net.Pipe()
-	c := &rude{Conn: ours}
-	change(c)
-	s := kit.MustNew(t, c, cfg)
-	t.Cleanup(func() { s.Close(); theirs.Close(); ours.Close() })
-	return s, theirs
-}
-
-func goexit([]byte) (int, error) { runtime.Goexit(); return 0, nil }
-func panics([]byte) (int, error) { panic("out of a connection") }
-
-// wantOver closes s, which has to come back, and waits until all is over.
-func wantOver(t *testing.T, s *netstream.NetworkStream) {
-	t.Helper()
-	if err := kit.Within(t, "Close", kit.Async(s.Close)); err != nil {
-		t.Fatal(err)
-	}
-	kit.Within(t, "Done", s.Done())
-	kit.WantPending(t, s, 0, 0)
-}
 
 // A connection that ignores deadlines cannot be interrupted. Close ends it all the same, whatever asked its call back
 // before.
@@ -378,78 +303,6 @@ func TestForeignLeaveOpenLeavesNoDeadline(t *testing.T) {
 		kit.ReadExactly(t, ours, []byte("x"))
 		ours.Close()
 		theirs.Close()
-	}
-}
-
-// halves is a rude connection with a CloseWrite.
-type halves struct {
-	rude
-	closeWrite func() error
-}
-
-func (c *halves) CloseWrite() error { return c.closeWrite() }
-
-// CloseWrite is foreign code as well: it does not hold the stream's CloseWrite up, Drain tells how it ended, and Close
-// comes back.
-func TestForeignCloseWrite(t *testing.T) {
-	release := make(chan struct{})
-	for _, c := range []struct {
-		name       string
-		closeWrite func() error
-		want       error // of Drain
-	}{
-		{"succeeds", func() error { return nil }, nil},
-		{"fails", func() error { return syscall.EIO }, syscall.EIO},
-		{"ends its goroutine", func() error { runtime.Goexit(); return nil }, netstream.CodeConnectionAborted},
-		{"blocks", func() error { <-release; return nil }, context.DeadlineExceeded},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			ours, theirs := net.Pipe()
-			defer theirs.Close()
-			s := kit.MustNew(t, &halves{rude{Conn: ours}, c.closeWrite}, nil)
-			_, wrote := kit.Begin(t, s, []byte("hello"))
-			if err := kit.Within(t, "CloseWrite", kit.Async(s.CloseWrite)); err != nil {
-				t.Fatal(err)
-			}
-			kit.ReadExactly(t, theirs, []byte("hello"))
-			if err := kit.Within(t, "the write", wrote); err != nil {
-				t.Error(err)
-			}
-			limit := kit.Patience
-			if c.want == context.DeadlineExceeded {
-				limit = 50 * time.Millisecond
-			}
-			ctx, cancel := context.WithTimeout(t.Context(), limit)
-			defer cancel()
-			if err := s.Drain(ctx); !errors.Is(err, c.want) {
-				t.Errorf("Drain: %v, want %v", err, c.want)
-			}
-			_, err := s.Write([]byte("late"))
-			kit.WantFailure(t, "a later Write", err, 0, false, netstream.CodeShutdown)
-			kit.Within(t, "Close", kit.Async(s.Close))
-			if c.want == context.DeadlineExceeded {
-				close(release)
-			}
-			kit.Within(t, "Done", s.Done())
-		})
-	}
-}
-
-// A CloseWrite that fails is no failed write, and Shutdown tells the first of two failures in one line.
-func TestForeignCloseWriteThatFailsIsNoWrite(t *testing.T) {
-	ours, theirs := net.Pipe()
-	defer theirs.Close()
-	s := kit.MustNew(t, &halves{rude{Conn: ours}, func() error { return syscall.EIO }}, nil)
-	defer s.Close()
-	kit.Must(t, s.CloseWrite())
-	if err := s.Drain(t.Context()); !errors.Is(err, syscall.EIO) {
-		t.Errorf("Drain: %v", err)
-	}
-	if st := s.Stats(); st.WriteOps != 0 || st.FailedWrites != 0 || st.WriteErr != nil {
-		t.Errorf("%d writes, %d failed: %v", st.WriteOps, st.FailedWrites, st.WriteErr)
-	}
-	if err := s.Socket().Shutdown(netstream.ShutdownBoth); !errors.Is(err, syscall.EIO) || strings.Contains(err.Error(), "\n") {
-		t.Errorf("Shutdown: %q", err)
 	}
 }
 

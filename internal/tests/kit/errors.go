@@ -133,9 +133,9 @@ func Must(t testing.TB, err error) {
 	}
 }
 
-// WantTornNow checks that every kind of write on a torn stream fails with Torn and sends nothing. With soft the tear is
-// resumable: a blocking Write may go on, and is not tried.
-func WantTornNow(t *testing.T, a *netstream.NetworkStream, cause error, soft bool) {
+// WantTornNow checks that every kind of write on a torn stream fails with Torn and sends nothing. After a resumable tear a
+// blocking Write may go on, and is not tried.
+func WantTornNow(t *testing.T, a *netstream.NetworkStream, cause error, resumable bool) {
 	t.Helper()
 	before := a.Stats().BytesWritten
 	p := []byte("after")
@@ -148,7 +148,7 @@ func WantTornNow(t *testing.T, a *netstream.NetworkStream, cause error, soft boo
 	if n != 0 {
 		t.Fatalf("WriteContext on a torn stream: n=%d", n)
 	}
-	if !soft {
+	if !resumable {
 		n, err = a.Write(p)
 		WantFailure(t, "Write on a torn stream", err, 0, true, cause)
 		if n != 0 {

@@ -199,6 +199,20 @@ func TestMaxStreams_AFailedNewTakesNoPlace(t *testing.T) {
 	kit.MustNew(t, ours, cfg).Close()
 }
 
+// A Pipe of which only one end fits panics, and that end does not stay.
+func TestMaxStreams_APipeThatDoesNotFitLeavesTheGroup(t *testing.T) {
+	group := &netstream.Group{MaxStreams: 1}
+	func() {
+		defer func() {
+			if err, ok := recover().(error); !ok || !errors.Is(err, netstream.ErrGroupFull) {
+				t.Errorf("it panics with %v", err)
+			}
+		}()
+		netstream.Pipe(&netstream.Config{Group: group})
+	}()
+	kit.Eventually(t, "the group is empty", func() bool { return group.Stats().Streams == 0 })
+}
+
 // Close of the listener and Shutdown of the group end the wait, also that of a connection which was accepted and lost the
 // last place to another.
 func TestMaxStreams_TheWaitEnds(t *testing.T) {
