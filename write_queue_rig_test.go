@@ -26,8 +26,14 @@ type queueRig struct {
 	own        bool          // the engine has something of its own to send
 	ready      []*operation
 	drains     []*drainCall
+	rooms      []*roomCall
+	line       []*operation // those that have waited for room
+	groupWants bool         // a Group would know that somebody does
+	wanted     bool         // the loop is to go on
+	told       told
 	dropped    int
-	lost       int // posts
+	lost       int  // posts
+	asked      bool // CloseWrite was called, with nothing lost, and Close was not
 	finSent    bool
 	moving     bool
 
@@ -51,6 +57,11 @@ type rigMessage struct {
 	late     bool // it was begun after CloseWrite
 	cut      bool // somebody has asked for its end since it was called
 	pending  bool // as of findPending: it is in the queue, or waits for room
+	seq      uint64
+	counts   bool // it holds room
+	counted  bool // and held it before the event
+	shutOut  bool // everything was cut while it waited for room
+	leftRoom bool // it was cut then
 }
 
 type drainCall struct {
@@ -88,6 +99,16 @@ func (r *queueRig) failf(format string, args ...any) {
 
 // carryOut does what the effects say.
 func (r *queueRig) carryOut(fx *writeEffects) {
+	rare := *fx
+	rare.effects, rare.spent, rare.alone, rare.freed = effects{}, nil, false, freed{}
+	if !fx.rare && (rare != writeEffects{} || fx.interrupt) {
+		r.failf("the stream would not look at %+v", rare)
+	}
+	r.told.add(fx)
+	if fx.roomLeft && r.w.roomHead() == nil {
+		r.groupWants = false
+	}
+	r.wanted = r.wanted || fx.flush
 	for op := fx.ready.popFront(); op != nil; op = fx.ready.popFront() {
 		r.ready = append(r.ready, op)
 	}
@@ -149,7 +170,7 @@ func (r *queueRig) begin(callback bool, sizes ...int) bool {
 	}
 	var fx writeEffects
 	defer r.carryOut(&fx)
-	if r.w.tear != nil || !r.w.admit(m.op.size) && !r.w.makeRoom(m.op.size, &fx) {
+	if r.w.tear != nil || !r.admit(m.op.size, &fx) {
 		m.op.release(2)
 		return true
 	}
@@ -159,6 +180,7 @@ func (r *queueRig) begin(callback bool, sizes ...int) bool {
 	}
 	r.messages = append(r.messages, m)
 	r.w.push(m.op)
+	r.wanted = true
 	return true
 }
 
@@ -171,11 +193,12 @@ func (r *queueRig) post(size int) bool {
 	m.p = m.bytes(0, size)
 	var fx writeEffects
 	defer r.carryOut(&fx)
-	if r.w.tear != nil || !r.w.admit(int64(size)) && !r.w.makeRoom(int64(size), &fx) {
+	if r.w.tear != nil || !r.admit(int64(size), &fx) {
 		return true
 	}
 	r.messages = append(r.messages, m)
 	r.w.post(m.p)
+	r.wanted = true
 	return true
 }
 
@@ -186,8 +209,6 @@ func (r *queueRig) write(soft bool, size int) bool {
 	}
 	m := r.call(true, soft, size)
 	r.messages = append(r.messages, m)
-	var fx writeEffects
-	defer r.carryOut(&fx)
 	if r.w.idle() && r.w.roomWrites == 0 {
 		r.w.ownBlocking(m.op)
 		r.batch = [][]byte{m.p}
@@ -196,8 +217,9 @@ func (r *queueRig) write(soft bool, size int) bool {
 	if r.w.roomHead() == nil && r.w.charge(m.op.size) {
 		m.op.room = roomHeld
 		r.w.push(m.op)
+		r.wanted = true
 	} else {
-		r.w.enterRoom(m.op, &fx)
+		r.enterRoom(m.op)
 	}
 	return true
 }
@@ -224,6 +246,7 @@ func (r *queueRig) decide(over bool, fx *writeEffects) {
 	case stepPark:
 		r.moving = false
 	case stepYield, stepRest:
+		r.wanted = next == stepYield || fx.flush // a turn that was wanted before finds nothing to do
 		if r.w.phase == owned {
 			r.failf("the direction was not given up")
 		}
@@ -248,7 +271,7 @@ func (r *queueRig) take() bool {
 		return false
 	}
 	var fx writeEffects
-	r.w.phase = owned
+	r.w.phase, r.wanted = owned, false
 	r.decide(false, &fx)
 	r.carryOut(&fx)
 	return true
@@ -400,7 +423,7 @@ func (r *queueRig) cut(m *rigMessage) bool {
 	started := m.op.stage != awaitsRoom && r.w.started(m.op)
 	alone := r.w.phase == resting
 	waited := m.op.stage == awaitsRoom
-	m.cut = true
+	m.cut, m.leftRoom = true, waited
 	var fx writeEffects
 	r.w.cut(m.op, errRig, &fx)
 	if waited && !fx.flush {
@@ -424,6 +447,10 @@ var (
 func (r *queueRig) cutAll() bool {
 	for _, m := range r.messages {
 		m.cut = true
+		m.shutOut = m.shutOut || m.op != nil && m.op.stage == awaitsRoom
+	}
+	for _, c := range r.rooms {
+		c.cut = c.cut || c.op.stage == awaitsRoom
 	}
 	var fx writeEffects
 	r.w.cutEverything(errRig, &fx)
@@ -440,6 +467,7 @@ func (r *queueRig) close() bool {
 		r.w.fin = finAsked
 	}
 	r.w.fin.cancel()
+	r.asked = false
 	return r.cutAll()
 }
 
@@ -461,6 +489,7 @@ func (r *queueRig) closeWrite() bool {
 		return false
 	}
 	r.w.fin = finAsked
+	r.asked, r.wanted = r.w.tear == nil, true
 	return true
 }
 
@@ -482,6 +511,7 @@ func (r *queueRig) moved() bool {
 	}
 	var fx writeEffects
 	r.w.moved(&fx)
+	r.wanted = true
 	r.carryOut(&fx)
 	return true
 }
@@ -523,7 +553,7 @@ func (r *queueRig) findPending() {
 		known := false
 		for _, m := range r.messages {
 			if m.op != nil && e.op == m.op || m.op == nil && e.op == nil && &e.p[0] == &m.p[0] {
-				m.pending, known = true, true
+				m.pending, m.seq, known = true, seq, true
 			}
 		}
 		if !known {
