@@ -1,0 +1,115 @@
+package netstream
+
+import "testing"
+
+// The limits are met exactly, and the highest there are let anything in.
+func TestWriteQueue_LimitsAreExact(t *testing.T) {
+	c := Config{MaxPendingWrites: 3, MaxPendingBytes: 10}
+	for _, k := range []struct {
+		writes, bytes, size int64
+		want                bool
+	}{
+		{0, 0, 11, true}, // larger than the limit, and alone
+		{1, 0, 10, true},
+		{1, 1, 10, false},
+		{2, 8, 2, true},
+		{2, 8, 3, false},
+		{3, 8, 0, false},
+		{2, 10, 0, true},
+	} {
+		if got := c.admits(k.writes, k.bytes, k.size); got != k.want {
+			t.Errorf("%d writes of %d bytes, and one of %d: admitted=%t", k.writes, k.bytes, k.size, got)
+		}
+	}
+	highest := Config{MaxPendingWrites: mostWrites, MaxPendingBytes: mostBytes}
+	if !highest.admits(1, 1, 1<<41) {
+		t.Error("without a limit, 2 TiB are not admitted")
+	}
+}
+
+// What counts is the smaller one of a stream's limit and its group's. Zero is no limit of a group.
+func TestWriteQueue_TheSmallerLimitCounts(t *testing.T) {
+	for _, k := range []struct {
+		group         *Group
+		writes, bytes int64
+	}{
+		{nil, 10, 100},
+		{&Group{}, 10, 100},
+		{&Group{MaxPendingWrites: 9}, 9, 100},
+		{&Group{MaxPendingBytes: 99}, 10, 99},
+		{&Group{MaxPendingWrites: 11, MaxPendingBytes: 101}, 10, 100},
+	} {
+		c := Config{MaxPendingWrites: 10, MaxPendingBytes: 100, Group: k.group}
+		if writes, bytes := c.leastLimits(); writes != k.writes || bytes != k.bytes {
+			t.Errorf("group %+v: %d writes of %d bytes, want %d of %d", k.group, writes, bytes, k.writes, k.bytes)
+		}
+	}
+}
+
+// Callbacks that do not start bound what OverflowDropOldest lets in, to the write, whether something has to be dropped or not. No
+// other policy knows them.
+func TestWriteQueue_WhatIsPiledIsBounded(t *testing.T) {
+	for _, k := range []struct {
+		overflow    Overflow
+		piled       int32
+		empty, full bool // whether one more is let in
+	}{
+		{OverflowDropOldest, maxPiled - 1, true, true},
+		{OverflowDropOldest, maxPiled, false, false},
+		{OverflowFail, maxPiled, true, false},
+	} {
+		r := newQueueRig(t, &vectors{run: -1}, Config{MaxPendingWrites: 4, MaxPendingBytes: 100, Overflow: k.overflow}, nil)
+		let := func() bool {
+			r.w.piled.Store(k.piled)
+			defer r.w.piled.Store(0)
+			var fx writeEffects
+			admitted := r.w.admit(3) || r.w.makeRoom(3, &fx)
+			if admitted {
+				r.w.uncount(3)
+			} else if fx.dropped > 0 {
+				t.Errorf("%+v: something was dropped in vain", k)
+			}
+			r.carryOut(&fx)
+			return admitted
+		}
+		if got := let(); got != k.empty {
+			t.Errorf("%+v: an empty queue lets it in: %t", k, got)
+		}
+		for range 4 {
+			r.begin(false, 3)
+		}
+		if got := let(); got != k.full {
+			t.Errorf("%+v: a full queue lets it in: %t", k, got)
+		}
+	}
+}
+
+// A slice of a file that turns out shorter gives the room of the rest up, and is over with what has gone out.
+func TestWriteQueue_AWriteShrinks(t *testing.T) {
+	g := &Group{MaxPendingBytes: 1000}
+	r := newQueueRig(t, &vectors{run: -1}, Config{MaxPendingWrites: 4, MaxPendingBytes: 1000, Group: g}, nil)
+	op := newOperation(&r.owner, kindWrite, nil, nil)
+	op.size, op.caller = 100, byResumable
+	r.w.ownBlocking(op)
+	want := func(writes, bytes int64) {
+		t.Helper()
+		if w, b := r.w.pending(); w != writes || b != bytes {
+			t.Errorf("%d writes of %d bytes are pending, want %d of %d", w, b, writes, bytes)
+		}
+		if w, b := g.limits.writes.Load(), g.limits.bytes.Load(); w != writes || b != bytes {
+			t.Errorf("the group counts %d writes of %d bytes, want %d of %d", w, b, writes, bytes)
+		}
+	}
+	want(1, 100)
+	r.w.shrink(op, 30)
+	want(1, 30)
+	var fx writeEffects
+	r.w.account(30, 30, nil, &fx)
+	r.w.returned()
+	r.w.settle(30, &fx)
+	if !op.completed() || op.done != 30 {
+		t.Errorf("completed=%t with %d bytes done", op.completed(), op.done)
+	}
+	r.carryOut(&fx)
+	want(0, 0)
+}
