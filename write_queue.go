@@ -292,7 +292,6 @@ func (w *writeQueue) decide(moving, over, held bool, fx *writeEffects) writeStep
 	w.clock = 0
 	if w.empty() && !moving && !held && w.fin == finNone && w.roomHead() == nil { // the way of a write that was alone
 		w.rest(&fx.effects)
-		w.tidy(fx)
 		return stepRest
 	}
 	if moving {

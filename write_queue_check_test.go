@@ -17,6 +17,15 @@ func (r *queueRig) check() {
 	r.checkWanted()
 }
 
+// checkStopped: the owner has looked, so what was cut in flight is over.
+func (r *queueRig) checkStopped() {
+	for _, m := range r.messages {
+		if m.stops && !m.op.completed() {
+			r.failf("message %d was cut, and the owner goes on with it", m.id)
+		}
+	}
+}
+
 // checkWanted: when nobody works and there is something to do, the loop is to go on.
 func (r *queueRig) checkWanted() {
 	if r.w.phase == resting && !r.wanted && (!r.w.empty() || r.w.finAhead()) {

@@ -62,6 +62,7 @@ type rigMessage struct {
 	counted  bool // and held it before the event
 	shutOut  bool // everything was cut while it waited for room
 	leftRoom bool // it was cut then
+	stops    bool // it is in flight and was cut
 }
 
 type drainCall struct {
@@ -105,7 +106,7 @@ func (r *queueRig) carryOut(fx *writeEffects) {
 		r.failf("the stream would not look at %+v", rare)
 	}
 	r.told.add(fx)
-	if fx.roomLeft && r.w.roomHead() == nil {
+	if fx.roomLeft {
 		r.groupWants = false
 	}
 	r.wanted = r.wanted || fx.flush
@@ -230,6 +231,7 @@ func (r *queueRig) decide(over bool, fx *writeEffects) {
 	r.w.joined.giveBack()
 	held, hard := r.undone > 0 || r.own, r.tornForGood()
 	next := r.w.decide(r.moving, over, held, fx)
+	r.checkStopped()
 	if r.moving != (next == stepPark) {
 		r.failf("moving=%t, parked=%t", r.moving, next == stepPark)
 	}
@@ -401,6 +403,9 @@ func (r *queueRig) cancel(m *rigMessage) bool {
 	r.w.take(m.op, errCanceled, &fx)
 	m.freed = true
 	r.checkWaitEnds(&fx)
+	if fx.interrupt && !r.w.empty() {
+		r.failf("the engine is to come back for nothing")
+	}
 	r.carryOut(&fx)
 	if !m.op.completed() {
 		r.failf("a cancelled write has not completed")
@@ -423,7 +428,7 @@ func (r *queueRig) cut(m *rigMessage) bool {
 	started := m.op.stage != awaitsRoom && r.w.started(m.op)
 	alone := r.w.phase == resting
 	waited := m.op.stage == awaitsRoom
-	m.cut, m.leftRoom = true, waited
+	m.cut, m.leftRoom, m.stops = true, waited, started
 	var fx writeEffects
 	r.w.cut(m.op, errRig, &fx)
 	if waited && !fx.flush {
@@ -447,6 +452,7 @@ var (
 func (r *queueRig) cutAll() bool {
 	for _, m := range r.messages {
 		m.cut = true
+		m.stops = m.stops || m.op != nil && m.op.stage != awaitsRoom && !m.op.completed() && r.w.started(m.op)
 		m.shutOut = m.shutOut || m.op != nil && m.op.stage == awaitsRoom
 	}
 	for _, c := range r.rooms {
@@ -457,6 +463,9 @@ func (r *queueRig) cutAll() bool {
 	r.carryOut(&fx)
 	if r.w.waits() || r.w.roomHead() != nil {
 		r.failf("something waits although everything was cut")
+	}
+	if r.w.phase == resting {
+		r.checkStopped()
 	}
 	return true
 }
@@ -512,6 +521,7 @@ func (r *queueRig) moved() bool {
 	var fx writeEffects
 	r.w.moved(&fx)
 	r.wanted = true
+	r.checkStopped()
 	r.carryOut(&fx)
 	return true
 }
