@@ -57,6 +57,9 @@ func TestDrain_TellsWhyTheEndFailed(t *testing.T) {
 		if !errors.Is(err, syscall.ENOTCONN) {
 			t.Errorf("Drain: %v", err)
 		}
+		if failure := (*netstream.IOError)(nil); !errors.As(err, &failure) {
+			t.Errorf("Drain: %v is no IOError", err)
+		}
 		if st := s.Stats(); st.FailedWrites != 0 || st.WriteErr != nil {
 			t.Errorf("%d failed writes, %v", st.FailedWrites, st.WriteErr)
 		}

@@ -226,6 +226,14 @@ func TestGroup_ForgetsWhoGotRoom(t *testing.T) {
 			go func() { room <- a.WaitRoom(t.Context(), 1) }()
 		}
 		synctest.Wait()
+		gives, giveUp := context.WithCancel(t.Context())
+		gone := make(chan error, 1)
+		go func() { gone <- a.WaitRoom(gives, 1) }()
+		synctest.Wait()
+		giveUp()
+		if err := <-gone; !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
 		if n, wanted := known(); n != 1 || !wanted {
 			t.Errorf("%d streams wait, wanted=%t", n, wanted)
 		}

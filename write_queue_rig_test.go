@@ -493,6 +493,30 @@ func (r *queueRig) drain() bool {
 	return true
 }
 
+// cutDrain is the context of the first Drain that waits.
+func (r *queueRig) cutDrain() bool {
+	for i, d := range r.drains {
+		if d.served {
+			continue
+		}
+		r.drains = append(r.drains[:i], r.drains[i+1:]...)
+		var fx writeEffects
+		r.w.cut(d.op, errRig, &fx)
+		r.carryOut(&fx)
+		if !errors.Is(d.op.failure(), errRig) {
+			r.failf("a Drain that gives up says %v", d.op.failure())
+		}
+		for op := r.w.drainsHead(); op != nil; op = op.next {
+			if op == d.op {
+				r.failf("a Drain that has given up waits")
+			}
+		}
+		d.op.release(1)
+		return true
+	}
+	return false
+}
+
 func (r *queueRig) closeWrite() bool {
 	if r.w.fin != finNone {
 		return false

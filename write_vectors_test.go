@@ -245,17 +245,18 @@ func TestJoined_LimitsAreExact(t *testing.T) {
 		how    engine.Joining
 		writes [][]int // sizes of the pieces
 		bytes  int     // of the Write
+		behind uint64  // the number behind the last write that has a part in it
 	}{
-		{engine.JoinAll, [][]int{{recordBytes - 3}, {3}, {1}}, recordBytes},
-		{engine.JoinAll, [][]int{{recordBytes - 3}, {4}}, recordBytes - 3},
-		{engine.JoinAll, [][]int{{recordBytes - 3, 3}, {1}}, recordBytes},
-		{engine.JoinAll, [][]int{{recordBytes - 3, 4}, {1}}, recordBytes - 3}, // the other piece follows
-		{engine.JoinAll, [][]int{{batchBytes + 1}, {1}}, batchBytes},
-		{engine.JoinPieces, [][]int{{batchBytes + 1}, {1}}, batchBytes + 1}, // a message is not cut
-		{engine.JoinPieces, [][]int{{recordBytes - 3, 3}, {1}}, recordBytes},
-		{engine.JoinPieces, [][]int{{recordBytes - 3, 4}, {1}}, recordBytes + 1},
-		{engine.JoinPieces, [][]int{{messageBytes - 3, 3}, {1}}, messageBytes},
-		{engine.JoinPieces, [][]int{{messageBytes - 3, 4}, {1}}, messageBytes - 3},
+		{engine.JoinAll, [][]int{{recordBytes - 3}, {3}, {1}}, recordBytes, 2},
+		{engine.JoinAll, [][]int{{recordBytes - 3}, {4}}, recordBytes - 3, 1},
+		{engine.JoinAll, [][]int{{recordBytes - 3, 3}, {1}}, recordBytes, 1},
+		{engine.JoinAll, [][]int{{recordBytes - 3, 4}, {1}}, recordBytes - 3, 1}, // the other piece follows
+		{engine.JoinAll, [][]int{{batchBytes + 1}, {1}}, batchBytes, 1},
+		{engine.JoinPieces, [][]int{{batchBytes + 1}, {1}}, batchBytes + 1, 1}, // a message is not cut
+		{engine.JoinPieces, [][]int{{recordBytes - 3, 3}, {1}}, recordBytes, 1},
+		{engine.JoinPieces, [][]int{{recordBytes - 3, 4}, {1}}, recordBytes + 1, 1},
+		{engine.JoinPieces, [][]int{{messageBytes - 3, 3}, {1}}, messageBytes, 1},
+		{engine.JoinPieces, [][]int{{messageBytes - 3, 4}, {1}}, messageBytes - 3, 1},
 	} {
 		w := &writeQueue{config: &Config{}}
 		for _, sizes := range k.writes {
@@ -268,8 +269,8 @@ func TestJoined_LimitsAreExact(t *testing.T) {
 			w.push(op)
 		}
 		w.claim()
-		if batch, _ := w.join(k.how); len(batch[0]) != k.bytes {
-			t.Errorf("of %v a Write takes %d bytes, want %d", k.writes, len(batch[0]), k.bytes)
+		if batch, behind := w.join(k.how); len(batch[0]) != k.bytes || behind != k.behind {
+			t.Errorf("of %v a Write takes %d bytes of %d, want %d of %d", k.writes, len(batch[0]), behind, k.bytes, k.behind)
 		}
 		(&vectorsCheck{T: t, entries: []entry{entryFor(w.solo)}}).memoryOf(w.joined, 1)
 		w.joined.giveBack()
