@@ -34,6 +34,7 @@ type queueRig struct {
 	dropped    int
 	lost       int  // posts
 	asked      bool // CloseWrite was called, with nothing lost, and Close was not
+	closed     bool
 	finSent    bool
 	moving     bool
 
@@ -229,9 +230,14 @@ func (r *queueRig) write(soft bool, size int) bool {
 func (r *queueRig) decide(over bool, fx *writeEffects) {
 	r.sending, r.batch = false, nil
 	r.w.joined.giveBack()
-	held, hard := r.undone > 0 || r.own, r.tornForGood()
+	held, hard := (r.undone > 0 || r.own) && !r.closed, r.tornForGood()
 	next := r.w.decide(r.moving, over, held, fx)
 	r.checkStopped()
+	if r.closed {
+		if r.findPending(); r.held > 0 {
+			r.failf("what the engine holds keeps a closed stream busy")
+		}
+	}
 	if r.moving != (next == stepPark) {
 		r.failf("moving=%t, parked=%t", r.moving, next == stepPark)
 	}
@@ -269,7 +275,7 @@ func (r *queueRig) tornForGood() bool { return r.w.tear != nil && !r.w.tear.resu
 
 // take makes the caller the owner.
 func (r *queueRig) take() bool {
-	if r.w.phase != resting || r.w.empty() && !r.w.finAhead() && (!r.own || r.tornForGood()) {
+	if r.w.phase != resting || r.w.empty() && !r.w.finAhead() && (!r.own || r.tornForGood() || r.closed) {
 		return false
 	}
 	var fx writeEffects
@@ -449,7 +455,7 @@ var (
 	errConnection = errors.New("the connection broke")
 )
 
-func (r *queueRig) cutAll() bool {
+func (r *queueRig) cutAll(e error) bool {
 	for _, m := range r.messages {
 		m.cut = true
 		m.stops = m.stops || m.op != nil && m.op.stage != awaitsRoom && !m.op.completed() && r.w.started(m.op)
@@ -459,7 +465,7 @@ func (r *queueRig) cutAll() bool {
 		c.cut = c.cut || c.op.stage == awaitsRoom
 	}
 	var fx writeEffects
-	r.w.cutEverything(errRig, &fx)
+	r.w.cutEverything(e, &fx)
 	r.carryOut(&fx)
 	if r.w.waits() || r.w.roomHead() != nil {
 		r.failf("something waits although everything was cut")
@@ -476,8 +482,8 @@ func (r *queueRig) close() bool {
 		r.w.fin = finAsked
 	}
 	r.w.fin.cancel()
-	r.asked = false
-	return r.cutAll()
+	r.asked, r.closed = false, true
+	return r.cutAll(&ObjectDisposedError{ObjectName: "NetworkStream"})
 }
 
 func (r *queueRig) drain() bool {

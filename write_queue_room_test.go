@@ -75,7 +75,7 @@ func (r *queueRig) holding() (writes, bytes, piled int64) {
 // fits reports whether a write of that size may join so many writes of so many bytes. The stream is alone in its group.
 func (r *queueRig) fits(writes, bytes, size int64) bool {
 	below := func(mostWrites, mostBytes int64) bool {
-		return (mostWrites == 0 || writes < mostWrites) && (mostBytes == 0 || bytes+size <= mostBytes)
+		return (mostWrites == 0 || writes < mostWrites) && (mostBytes == 0 || size <= mostBytes-bytes)
 	}
 	g := r.config.Group
 	return writes == 0 || below(int64(r.config.MaxPendingWrites), r.config.MaxPendingBytes) &&

@@ -104,8 +104,7 @@ func (w *writeQueue) endTorn(at spot, fx *writeEffects) {
 func (w *writeQueue) endStarted(at spot, e error, cut bool, fx *writeEffects) {
 	en, seq := w.entryOf(at), w.seqOf(at)
 	done, taken := w.reached(seq, en.size())
-	_, closed := e.(*ObjectDisposedError) // nobody is left to go on, and what the engine holds would keep the direction busy
-	resumable := cut && en.op != nil && en.op.caller == byResumable && !closed
+	resumable := cut && en.op != nil && en.op.caller == byResumable && !w.closes(e)
 	failure := &IOError{N: done, Torn: taken > 0 && done < en.size(), Err: e}
 	if resumable && taken > done {
 		failure.N, failure.Torn = taken, taken < en.size()
@@ -122,6 +121,14 @@ func (w *writeQueue) endStarted(at spot, e error, cut bool, fx *writeEffects) {
 	}
 	en.op.done = failure.N
 	w.endFailed(en.op, failure, fx)
+}
+
+// closes reports whether an entry ends with e because the stream is closed, or while it is: nobody is left to go on, and what the
+// engine holds would keep the direction busy.
+func (w *writeQueue) closes(e error) bool {
+	_, closed := e.(*ObjectDisposedError)
+	_, closing := w.stopReason().(*ObjectDisposedError)
+	return closed || closing
 }
 
 // reached returns how much of the entry with that number, which is in flight, is done and taken.
