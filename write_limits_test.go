@@ -1,6 +1,11 @@
 package netstream
 
-import "testing"
+import (
+	"math"
+	"testing"
+	"testing/synctest"
+	"time"
+)
 
 // The limits are met exactly, and the highest there are let anything in.
 func TestWriteQueue_LimitsAreExact(t *testing.T) {
@@ -112,4 +117,77 @@ func TestWriteQueue_AWriteShrinks(t *testing.T) {
 	}
 	r.carryOut(&fx)
 	want(0, 0)
+}
+
+// Nothing is dropped behind a WaitRoom that waits for more than dropping can give, however much that is.
+func TestWriteQueue_NothingIsDroppedForAHugeWaitRoom(t *testing.T) {
+	r := newQueueRig(t, &vectors{run: -1}, Config{MaxPendingWrites: 100, MaxPendingBytes: 6, Overflow: OverflowDropOldest}, nil)
+	r.write(true, 3)
+	r.begin(false, 3)
+	r.write(false, 1)
+	r.waitRoom(math.MaxInt64)
+	r.write(false, 1)
+	r.begin(false, 1)
+	if r.check(); r.told.dropped > 0 || len(r.messages) != 4 {
+		t.Errorf("%d were dropped for one of %d messages", r.told.dropped, len(r.messages))
+	}
+	r.windUp()
+}
+
+// The age of what is pending is that of the oldest: of the write that Begin has sent in part, one that waits, or a post.
+func TestOldestPending_OfEveryKind(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := Pipe(nil)
+		defer b.Close()
+		defer a.Close()
+		want := func(what string, age time.Duration) {
+			t.Helper()
+			synctest.Wait()
+			if got := a.Stats().OldestPending; got != age {
+				t.Errorf("%s: %v, want %v", what, got, age)
+			}
+		}
+		read := func(n int) {
+			t.Helper()
+			for p := make([]byte, n); len(p) > 0; {
+				m, err := b.Read(p)
+				if err != nil {
+					t.Fatal(err)
+				}
+				p = p[m:]
+			}
+			synctest.Wait()
+		}
+		begin := func(n int) {
+			t.Helper()
+			if _, err := a.BeginWrite(make([]byte, n), 0, n, nil, nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want("idle", 0)
+		time.Sleep(time.Hour)
+		begin(100 << 10) // the pipe holds 64 KiB
+		want("just begun", 1)
+		time.Sleep(time.Minute)
+		read(1000)
+		want("half out", time.Minute)
+		if err := a.Post(make([]byte, 100<<10)); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		begin(100 << 10)
+		time.Sleep(time.Minute)
+		want("half out", 3*time.Minute)
+		read(100 << 10)
+		want("a post", 2*time.Minute)
+		read(100 << 10)
+		want("what was begun behind it", time.Minute)
+		read(100<<10 - 1000)
+		want("idle again", 0)
+		time.Sleep(time.Hour)
+		if err := a.Post(make([]byte, 100<<10)); err != nil {
+			t.Fatal(err)
+		}
+		want("just posted", 1)
+	})
 }
