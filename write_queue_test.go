@@ -131,7 +131,7 @@ var (
 		{"drops by writes, and somebody waits for room", Config{MaxPendingWrites: 4, MaxPendingBytes: 1000, Overflow: OverflowDropOldest}, false,
 			[]string{"post", "begin with callback", "begin of nothing", "begin", "WriteContext", "Write", "take"}},
 		{"WaitRooms are ahead", Config{MaxPendingWrites: 100, MaxPendingBytes: 13, Overflow: OverflowDropOldest}, false,
-			[]string{"post", "begin with callback", "begin", "post", "WriteContext", "WaitRoom of more", "WaitRoom", "Write", "take"}},
+			[]string{"post", "begin with callback", "begin", "post", "Write", "WriteContext", "WaitRoom of more", "WaitRoom", "Write", "take"}},
 		{"drops by writes of a group", Config{MaxPendingWrites: 100, MaxPendingBytes: 1000, Overflow: OverflowDropOldest,
 			Group: &Group{MaxPendingWrites: 4}}, false, []string{"post", "begin with callback", "begin of nothing", "begin", "take"}},
 		{"dropping is not enough in a group", Config{MaxPendingWrites: 100, MaxPendingBytes: 1000, Overflow: OverflowDropOldest,

@@ -104,7 +104,9 @@ func (w *writeQueue) endTorn(at spot, fx *writeEffects) {
 func (w *writeQueue) endStarted(at spot, e error, cut bool, fx *writeEffects) {
 	en, seq := w.entryOf(at), w.seqOf(at)
 	done, taken := w.reached(seq, en.size())
-	resumable := cut && en.op != nil && en.op.caller == byResumable && !w.closes(e)
+	// Once the stream is closed nobody is left to go on, and what the engine holds would keep the direction busy.
+	_, closed := w.stopReason().(*ObjectDisposedError)
+	resumable := cut && en.op != nil && en.op.caller == byResumable && !closed
 	failure := &IOError{N: done, Torn: taken > 0 && done < en.size(), Err: e}
 	if resumable && taken > done {
 		failure.N, failure.Torn = taken, taken < en.size()
@@ -121,14 +123,6 @@ func (w *writeQueue) endStarted(at spot, e error, cut bool, fx *writeEffects) {
 	}
 	en.op.done = failure.N
 	w.endFailed(en.op, failure, fx)
-}
-
-// closes reports whether an entry ends with e because the stream is closed, or while it is: nobody is left to go on, and what the
-// engine holds would keep the direction busy.
-func (w *writeQueue) closes(e error) bool {
-	_, closed := e.(*ObjectDisposedError)
-	_, closing := w.stopReason().(*ObjectDisposedError)
-	return closed || closing
 }
 
 // reached returns how much of the entry with that number, which is in flight, is done and taken.
