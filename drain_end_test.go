@@ -65,3 +65,14 @@ func TestDrain_TellsWhyTheEndFailed(t *testing.T) {
 		}
 	})
 }
+
+// A context that is done is what Drain returns, although nothing is pending.
+func TestDrain_OfAContextThatIsDone(t *testing.T) {
+	s, peer := netstream.Pipe(nil)
+	defer peer.Close()
+	defer s.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	kit.WantIs(t, "Drain", s.Drain(ctx), context.Canceled)
+	kit.Must(t, s.Drain(t.Context()))
+}
