@@ -204,6 +204,9 @@ func TestBeginWaitRoom_SynchronousInEveryCopy(t *testing.T) {
 	if !<-called {
 		t.Error("the callback is told otherwise")
 	}
+	if writes, bytes := a.Pending(); writes != 0 || bytes != 0 {
+		t.Errorf("%d writes of %d bytes are pending", writes, bytes)
+	}
 }
 
 // A group looks only at streams where somebody waits for its room, and keeps none alive.
@@ -249,4 +252,58 @@ func TestGroup_ForgetsWhoGotRoom(t *testing.T) {
 			t.Errorf("%d streams wait, wanted=%t", n, wanted)
 		}
 	})
+}
+
+// Room of a group reaches other streams each time, and whoever gives up leaves the others in line.
+func TestGroup_RoomReachesOtherStreamsEachTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const size = 100 << 10 // the pipe holds 64 KiB
+		g := &Group{MaxPendingWrites: 1}
+		var streams []*NetworkStream
+		var peers []*NetworkStream
+		for range 3 {
+			a, b := Pipe(&Config{Group: g})
+			defer b.Close()
+			defer a.Close()
+			streams, peers = append(streams, a), append(peers, b)
+		}
+		for range 3 {
+			if _, err := streams[0].BeginWrite(make([]byte, size), 0, size, nil, nil); err != nil {
+				t.Fatal(err)
+			}
+			gives, giveUp := context.WithCancel(t.Context())
+			gone, room := make(chan error, 1), make(chan error, 1)
+			go func() { gone <- streams[1].WaitRoom(gives, 1) }()
+			go func() { room <- streams[2].WaitRoom(t.Context(), 1) }()
+			synctest.Wait()
+			giveUp()
+			if err := <-gone; !errors.Is(err, context.Canceled) {
+				t.Error(err)
+			}
+			for left := size; left > 0; {
+				n, err := peers[0].Read(make([]byte, left))
+				if err != nil {
+					t.Fatal(err)
+				}
+				left -= n
+			}
+			if err := <-room; err != nil {
+				t.Error(err)
+			}
+			synctest.Wait()
+		}
+	})
+}
+
+// What one broadcast was about is forgotten before the next one.
+func TestBroadcast_LeavesNothingForTheNext(t *testing.T) {
+	b := takeBroadcast([]byte("x"))
+	b.postAll(new(Group))
+	b.post(nil)
+	b.taken = 1
+	refused := b.refused
+	b.giveBack()
+	if b.p != nil || b.taken != 0 || b.members || len(b.refused) != 0 || refused[0].err != nil {
+		t.Errorf("%+v is left, and %+v", b, refused)
+	}
 }

@@ -126,6 +126,7 @@ func TestWriteQueue_NothingIsDroppedForAHugeWaitRoom(t *testing.T) {
 	r.begin(false, 3)
 	r.write(false, 1)
 	r.waitRoom(math.MaxInt64)
+	r.waitRoom(1)
 	r.write(false, 1)
 	r.begin(false, 1)
 	if r.check(); r.told.dropped > 0 || len(r.messages) != 4 {
@@ -189,5 +190,42 @@ func TestOldestPending_OfEveryKind(t *testing.T) {
 			t.Fatal(err)
 		}
 		want("just posted", 1)
+	})
+}
+
+// A group's limits are met exactly; one write alone is let in however large it is.
+func TestGroup_LimitsAreExact(t *testing.T) {
+	g := &Group{MaxPendingWrites: 3, MaxPendingBytes: 10}
+	for _, k := range []struct {
+		bytes, writes int64
+		want          bool
+	}{{11, 1, true}, {10, 3, true}, {11, 2, false}, {10, 4, false}} {
+		if got := g.within(k.bytes, k.writes); got != k.want {
+			t.Errorf("%d writes of %d bytes: %t", k.writes, k.bytes, got)
+		}
+	}
+	if (&Group{}).limited() || !(&Group{MaxPendingBytes: 1}).limited() || !(&Group{MaxPendingWrites: 1}).limited() {
+		t.Error("a group does not know whether it has limits")
+	}
+}
+
+// A callback that starts takes its write off the count of those that wait for that.
+func TestDropOldest_CallbacksThatStartAreNotPiled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := Pipe(&Config{Overflow: OverflowDropOldest})
+		defer b.Close()
+		defer a.Close()
+		for range 3 {
+			if _, err := a.BeginWrite([]byte("x"), 0, 1, func(AsyncResult) {}, nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		synctest.Wait()
+		if n := a.write.piled.Load(); n != 0 {
+			t.Errorf("%d are piled", n)
+		}
+		if writes, bytes := a.Pending(); writes != 0 || bytes != 0 {
+			t.Errorf("%d writes of %d bytes are pending", writes, bytes)
+		}
 	})
 }
