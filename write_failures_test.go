@@ -111,7 +111,7 @@ func TestDrain_TellsOfWhatWasTakenBack(t *testing.T) {
 			t.Fatal(err)
 		}
 		synctest.Wait()
-		ar, err := a.BeginWrite([]byte("waits"), 0, 5, nil, nil)
+		ar, err := a.BeginWrite([]byte("waits"), 0, 5, func(AsyncResult) {}, nil)
 		if err != nil || !a.Cancel(ar) {
 			t.Fatal("it was not taken back: ", err)
 		}
@@ -130,6 +130,10 @@ func TestDrain_TellsOfWhatWasTakenBack(t *testing.T) {
 		}
 		if err := a.WriteErr(); err != nil {
 			t.Errorf("WriteErr: %v", err)
+		}
+		synctest.Wait()
+		if writes, bytes := a.Pending(); writes != 0 || bytes != 0 { // its room was free before its callback started
+			t.Errorf("%d writes of %d bytes are pending", writes, bytes)
 		}
 	})
 }
