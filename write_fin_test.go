@@ -1,6 +1,9 @@
 package netstream
 
-import "testing"
+import (
+	"errors"
+	"testing"
+)
 
 // The end is asked for once, and each of its phases is left in the way that finPhase has it only.
 func TestFin_Phases(t *testing.T) {
@@ -24,5 +27,29 @@ func TestFin_Phases(t *testing.T) {
 				t.Errorf("%s: from phase %d to %d, want %d", name, from, got, want)
 			}
 		}
+	}
+}
+
+// A raw call that waits for the direction gets it when a write that was alone has gone out, and ends when everything is cut.
+func TestWriteQueue_ARawCallGetsTheDirection(t *testing.T) {
+	r := newQueueRig(t, &vectors{run: -1}, roomy, nil)
+	raw := func() *operation {
+		op := newOperation(&r.owner, kindRead, nil, nil)
+		r.w.rarely().raws.pushBack(op)
+		return op
+	}
+	r.begin(false, 3)
+	r.take()
+	first, second := raw(), raw()
+	r.attempt(everything, true, nil)
+	if !first.completed() || first.failure() != nil || r.w.phase != waiting {
+		t.Errorf("completed=%t with %v, and the direction is in phase %d", first.completed(), first.failure(), r.w.phase)
+	}
+	if second.completed() {
+		t.Error("two raw calls have the direction")
+	}
+	r.cutAll(errRig)
+	if !errors.Is(second.failure(), errRig) {
+		t.Errorf("cut, a raw call that waits says %v", second.failure())
 	}
 }
