@@ -208,6 +208,9 @@ func TestBeginWaitRoom_SynchronousInEveryCopy(t *testing.T) {
 	if !<-called {
 		t.Error("the callback is told otherwise")
 	}
+	if err := a.WaitRoom(t.Context(), 0); err != nil {
+		t.Error("WaitRoom of nothing: ", err)
+	}
 	if writes, bytes := a.Pending(); writes != 0 || bytes != 0 {
 		t.Errorf("%d writes of %d bytes are pending", writes, bytes)
 	}
