@@ -57,8 +57,22 @@ func TestDrain_TellsWhyTheEndFailed(t *testing.T) {
 		if !errors.Is(err, syscall.ENOTCONN) {
 			t.Errorf("Drain: %v", err)
 		}
+		if failure := (*netstream.IOError)(nil); !errors.As(err, &failure) {
+			t.Errorf("Drain: %v is no IOError", err)
+		}
 		if st := s.Stats(); st.FailedWrites != 0 || st.WriteErr != nil {
 			t.Errorf("%d failed writes, %v", st.FailedWrites, st.WriteErr)
 		}
 	})
+}
+
+// A context that is done is what Drain returns, although nothing is pending.
+func TestDrain_OfAContextThatIsDone(t *testing.T) {
+	s, peer := netstream.Pipe(nil)
+	defer peer.Close()
+	defer s.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	kit.WantIs(t, "Drain", s.Drain(ctx), context.Canceled)
+	kit.Must(t, s.Drain(t.Context()))
 }

@@ -2,9 +2,7 @@ package netstream
 
 // take takes back op, which has not started, because of e. Its room is free at once.
 func (w *writeQueue) take(op *operation, e error, fx *writeEffects) {
-	if op.room == roomHeld {
-		w.uncharge(op)
-	}
+	w.uncharge(op) // what was begun holds room until it is over
 	w.remove(spotOf(op), fx)
 	w.endFailed(op, &IOError{Err: e}, fx)
 	w.tidy(fx)

@@ -37,11 +37,9 @@ func (w *writeQueue) serveDrains(fx *writeEffects) {
 	if w.drainsHead() == nil || w.fin == finSending || w.finAhead() {
 		return
 	}
-	first := w.next
+	first := w.next // what waits for room has no number yet
 	if at, ok := w.head(); ok {
 		first = w.seqOf(at)
-	} else if w.roomWrites == 0 {
-		first = ^uint64(0)
 	}
 	for op := w.drainsHead(); op != nil; {
 		next := op.next

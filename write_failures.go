@@ -32,7 +32,7 @@ func (c *counters) noteFailures(s *NetworkStream, now *writeFailures) {
 	if f.first == nil {
 		f.first = now.first
 	}
-	if f.lost == nil && now.lost != nil {
+	if f.lost == nil {
 		f.lost = s.opError("write", now.lost)
 	}
 	f.count += now.count

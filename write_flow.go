@@ -156,7 +156,7 @@ func (s *NetworkStream) carryOutRareLocked(fx *writeEffects) {
 	if fx.interrupt {
 		s.todo |= todoCancelWrite
 	}
-	if fx.roomLeft && s.write.roomHead() == nil {
+	if fx.roomLeft {
 		if g := s.config.Group; g != nil {
 			g.unwant(s)
 		}

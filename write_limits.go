@@ -178,20 +178,19 @@ func (w *writeQueue) admit(size int64) bool {
 
 // makeRoom is admit for a queue that is full: it drops what was begun first and has not started, if that is the
 // policy and it helps.
-func (w *writeQueue) makeRoom(size int64, fx *writeEffects) bool {
+func (w *writeQueue) makeRoom(size int64, fx *writeEffects) (admitted bool) {
 	if w.config.Overflow != OverflowDropOldest || w.piled.Load() >= maxPiled || !w.dropHelps(size) {
 		return false
 	}
 	for at, ok := w.liveFrom(w.claimed); ok; {
 		next, more := w.after(at)
-		if w.drop(at, fx) && w.admit(size) {
-			w.serveDrains(fx)
-			return true
+		if admitted = w.drop(at, fx) && w.admit(size); admitted {
+			break
 		}
 		at, ok = next, more
 	}
 	w.serveDrains(fx)
-	return false
+	return admitted
 }
 
 // dropHelps reports whether a write of that size would be admitted if queued ones were dropped, behind the blocking writes
@@ -200,11 +199,15 @@ func (w *writeQueue) dropHelps(size int64) bool {
 	g := w.config.Group
 	pendingWrites, pendingBytes := w.pending()
 	var writes, bytes int64 // that come with it, less those that go
+	var asked, ahead int64  // what a WaitRoom asks for, behind the bytes before it: it reserves nothing, but holds up those behind it
 	for op := w.roomHead(); op != nil; op = op.next {
-		if op.kind != kindRoom {
-			writes, bytes = writes+1, bytes+op.size
+		if op.kind == kindRoom {
+			asked = max(asked, bytes+min(op.size, maxCounted))
+			continue
 		}
+		writes, bytes, ahead = writes+1, bytes+op.size, asked
 	}
+	size = max(size, ahead-bytes)
 	for at, ok := w.liveFrom(w.claimed); ok; at, ok = w.after(at) {
 		e := w.entryOf(at)
 		if e.blocks() {

@@ -367,7 +367,6 @@ func (w *writeQueue) returned() {
 func (w *writeQueue) await(end uint64) {
 	w.unclaim(end)
 	w.phase = waiting
-	w.clock = 0
 }
 
 // park stops the direction for a move. What is queued can be taken back meanwhile.

@@ -14,6 +14,23 @@ func (r *queueRig) check() {
 	r.checkShape()
 	r.checkRoom()
 	r.checkDrains()
+	r.checkWanted()
+}
+
+// checkStopped: the owner has looked, so what was cut in flight is over.
+func (r *queueRig) checkStopped() {
+	for _, m := range r.messages {
+		if m.stops && !m.op.completed() {
+			r.failf("message %d was cut, and the owner goes on with it", m.id)
+		}
+	}
+}
+
+// checkWanted: when nobody works and there is something to do, the loop is to go on.
+func (r *queueRig) checkWanted() {
+	if r.w.phase == resting && !r.wanted && (!r.w.empty() || r.w.finAhead()) {
+		r.failf("something is to be done, and nobody will")
+	}
 }
 
 // checkShape: no chunk without a live entry, no hole that holds memory, what is in flight ends with a live entry.
@@ -91,59 +108,13 @@ func (r *queueRig) checkHalf() {
 		e := r.w.entryOf(at)
 		writes, bytes = writes+1, bytes+e.size()
 	}
-	if writes > 1 && (writes > int64(r.config.MaxPendingWrites)/2 || bytes > r.config.MaxPendingBytes/2) {
+	over := func(mostWrites, mostBytes int64) bool {
+		return mostWrites > 0 && writes > max(mostWrites/2, 1) || mostBytes > 0 && writes > 1 && bytes > mostBytes/2
+	}
+	g := r.config.Group
+	if over(int64(r.config.MaxPendingWrites), r.config.MaxPendingBytes) || g != nil && over(int64(g.MaxPendingWrites), g.MaxPendingBytes) {
 		r.failf("%d writes of %d bytes are in flight", writes, bytes)
 	}
-}
-
-// checkRoom: what counts is what is in the queue, and what has completed and waits for its callback.
-func (r *queueRig) checkRoom() {
-	var writes, bytes, piled, room int64
-	for _, m := range r.messages {
-		pending := m.pending
-		if m.op != nil && pending == m.op.completed() {
-			r.failf("message %d: in the queue=%t, completed=%t", m.id, pending, !pending)
-		}
-		inRoom := m.op != nil && m.op.stage == awaitsRoom
-		if inRoom {
-			room++
-			continue
-		}
-		waits := !pending && m.callback && !m.called && !m.freed
-		if waits && r.config.Overflow == OverflowDropOldest {
-			piled++
-			waits = false
-		}
-		if pending || waits {
-			writes++
-			bytes += int64(len(m.p))
-		}
-	}
-	if w, b := r.w.pending(); w != writes || b != bytes {
-		r.failf("%d writes of %d bytes are pending, want %d of %d", w, b, writes, bytes)
-	}
-	if int64(r.w.piled.Load()) != piled || int64(r.w.roomWrites) != room || r.w.roomWanted.Load() != (room > 0) {
-		r.failf("%d are piled, want %d; %d wait for room, want %d", r.w.piled.Load(), piled, r.w.roomWrites, room)
-	}
-	if g := r.config.Group; g != nil && (g.limits.writes.Load() != writes || g.limits.bytes.Load() != bytes) {
-		r.failf("the group counts %d of %d", g.limits.writes.Load(), g.limits.bytes.Load())
-	}
-	if queued, queuedBytes := r.inQueue(); queued > 1 && (queued > int64(r.config.MaxPendingWrites) || queuedBytes > r.config.MaxPendingBytes) {
-		r.failf("%d writes of %d bytes are queued, more than there is room for", queued, queuedBytes)
-	}
-	if head := r.w.roomHead(); head != nil && r.w.fits(head.size) && r.config.Group == nil {
-		r.failf("somebody waits for room that there is")
-	}
-}
-
-// inQueue counts what is in the queue and holds room, without what only waits for its callback.
-func (r *queueRig) inQueue() (writes, bytes int64) {
-	for at, ok := r.w.head(); ok; at, ok = r.w.after(at) {
-		if e := r.w.entryOf(at); e.op == nil || e.op.room == roomHeld {
-			writes, bytes = writes+1, bytes+e.size()
-		}
-	}
-	return writes, bytes
 }
 
 // checkDrains: a Drain is served when everything called before it is over, and the end is sent if there is one, and not
@@ -189,7 +160,14 @@ func (r *queueRig) windUp() {
 		}
 		d.op.release(2)
 	}
+	if half := len(r.wire) > 0 && r.halfOut(); r.asked && !half && !r.undoneEver && !r.finSent {
+		r.failf("the end was asked for, and not sent")
+	}
 	r.checkWire()
+	r.checkTold()
+	for _, c := range r.rooms {
+		c.op.release(1)
+	}
 	for _, m := range r.messages {
 		if m.op != nil {
 			if held := m.op.word.Load() & opHolderMask / opHolder; held != 1 && !m.callback || held > 2 {

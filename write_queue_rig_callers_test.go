@@ -1,5 +1,7 @@
 package netstream
 
+import "errors"
+
 // What callers, callbacks and the stream do in the rig.
 
 // call makes a new message of those pieces.
@@ -37,7 +39,7 @@ func (r *queueRig) begin(callback bool, sizes ...int) bool {
 	}
 	var fx writeEffects
 	defer r.carryOut(&fx)
-	if r.w.tear != nil || !r.w.admit(m.op.size) && !r.w.makeRoom(m.op.size, &fx) {
+	if r.w.tear != nil || !r.admit(m.op.size, &fx) {
 		m.op.release(2)
 		return true
 	}
@@ -47,6 +49,7 @@ func (r *queueRig) begin(callback bool, sizes ...int) bool {
 	}
 	r.messages = append(r.messages, m)
 	r.w.push(m.op)
+	r.wanted = true
 	return true
 }
 
@@ -59,11 +62,12 @@ func (r *queueRig) post(size int) bool {
 	m.p = m.bytes(0, size)
 	var fx writeEffects
 	defer r.carryOut(&fx)
-	if r.w.tear != nil || !r.w.admit(int64(size)) && !r.w.makeRoom(int64(size), &fx) {
+	if r.w.tear != nil || !r.admit(int64(size), &fx) {
 		return true
 	}
 	r.messages = append(r.messages, m)
 	r.w.post(m.p)
+	r.wanted = true
 	return true
 }
 
@@ -74,8 +78,6 @@ func (r *queueRig) write(resumable bool, size int) bool {
 	}
 	m := r.call(true, resumable, size)
 	r.messages = append(r.messages, m)
-	var fx writeEffects
-	defer r.carryOut(&fx)
 	if r.w.idle() && r.w.roomWrites == 0 {
 		r.w.ownBlocking(m.op)
 		r.batch = [][]byte{m.p}
@@ -84,8 +86,9 @@ func (r *queueRig) write(resumable bool, size int) bool {
 	if r.w.roomHead() == nil && r.w.charge(m.op.size) {
 		m.op.room = roomHeld
 		r.w.push(m.op)
+		r.wanted = true
 	} else {
-		r.w.enterRoom(m.op, &fx)
+		r.enterRoom(m.op)
 	}
 	return true
 }
@@ -99,6 +102,9 @@ func (r *queueRig) cancel(m *rigMessage) bool {
 	r.w.take(m.op, errCanceled, &fx)
 	m.freed = true
 	r.checkWaitEnds(&fx)
+	if fx.interrupt && !r.w.empty() {
+		r.failf("the engine is to come back for nothing")
+	}
 	r.carryOut(&fx)
 	if !m.op.completed() {
 		r.failf("a cancelled write has not completed")
@@ -121,7 +127,7 @@ func (r *queueRig) cut(m *rigMessage) bool {
 	started := m.op.stage != awaitsRoom && r.w.started(m.op)
 	alone := r.w.phase == resting
 	waited := m.op.stage == awaitsRoom
-	m.cut = true
+	m.cut, m.leftRoom, m.stops = true, waited, started
 	var fx writeEffects
 	r.w.cut(m.op, errRig, &fx)
 	if waited && !fx.flush {
@@ -137,15 +143,23 @@ func (r *queueRig) cut(m *rigMessage) bool {
 	return true
 }
 
-func (r *queueRig) cutAll() bool {
+func (r *queueRig) cutAll(e error) bool {
 	for _, m := range r.messages {
 		m.cut = true
+		m.stops = m.stops || m.op != nil && m.op.stage != awaitsRoom && !m.op.completed() && r.w.started(m.op)
+		m.shutOut = m.shutOut || m.op != nil && m.op.stage == awaitsRoom
+	}
+	for _, c := range r.rooms {
+		c.cut = c.cut || c.op.stage == awaitsRoom
 	}
 	var fx writeEffects
-	r.w.cutEverything(errRig, &fx)
+	r.w.cutEverything(e, &fx)
 	r.carryOut(&fx)
 	if r.w.waits() || r.w.roomHead() != nil {
 		r.failf("something waits although everything was cut")
+	}
+	if r.w.phase == resting {
+		r.checkStopped()
 	}
 	return true
 }
@@ -156,7 +170,8 @@ func (r *queueRig) close() bool {
 		r.w.fin = finAsked
 	}
 	r.w.fin.cancel()
-	return r.cutAll()
+	r.asked, r.closed = false, true
+	return r.cutAll(&ObjectDisposedError{ObjectName: "NetworkStream"})
 }
 
 func (r *queueRig) drain() bool {
@@ -172,11 +187,36 @@ func (r *queueRig) drain() bool {
 	return true
 }
 
+// cutDrain is the context of the first Drain that waits.
+func (r *queueRig) cutDrain() bool {
+	for i, d := range r.drains {
+		if d.served {
+			continue
+		}
+		r.drains = append(r.drains[:i], r.drains[i+1:]...)
+		var fx writeEffects
+		r.w.cut(d.op, errRig, &fx)
+		r.carryOut(&fx)
+		if !errors.Is(d.op.failure(), errRig) {
+			r.failf("a Drain that gives up says %v", d.op.failure())
+		}
+		for op := r.w.drainsHead(); op != nil; op = op.next {
+			if op == d.op {
+				r.failf("a Drain that has given up waits")
+			}
+		}
+		d.op.release(1)
+		return true
+	}
+	return false
+}
+
 func (r *queueRig) closeWrite() bool {
 	if r.w.fin != finNone {
 		return false
 	}
 	r.w.fin = finAsked
+	r.asked, r.wanted = r.w.tear == nil, true
 	return true
 }
 

@@ -8,8 +8,14 @@ import "github.com/seed-9ac8cf60/netstream/internal/engine"
 func (r *queueRig) decide(over bool, fx *writeEffects) {
 	r.sending, r.batch = false, nil
 	r.w.joined.giveBack()
-	held, hard := r.undone > 0 || r.own, r.tornForGood()
+	held, hard := (r.undone > 0 || r.own) && !r.closed, r.tornForGood()
 	next := r.w.decide(r.moving, over, held, fx)
+	r.checkStopped()
+	if r.closed {
+		if r.findPending(); r.held > 0 {
+			r.failf("what the engine holds keeps a closed stream busy")
+		}
+	}
 	if r.moving != (next == stepPark) {
 		r.failf("moving=%t, parked=%t", r.moving, next == stepPark)
 	}
@@ -26,6 +32,7 @@ func (r *queueRig) decide(over bool, fx *writeEffects) {
 	case stepPark:
 		r.moving = false
 	case stepYield, stepRest:
+		r.wanted = next == stepYield || fx.flush // a turn that was wanted before finds nothing to do
 		if r.w.phase == owned {
 			r.failf("the direction was not given up")
 		}
@@ -43,11 +50,11 @@ func (r *queueRig) decide(over bool, fx *writeEffects) {
 
 // take makes the caller the owner.
 func (r *queueRig) take() bool {
-	if r.w.phase != resting || r.w.empty() && !r.w.finAhead() && (!r.own || r.tornForGood()) {
+	if r.w.phase != resting || r.w.empty() && !r.w.finAhead() && (!r.own || r.tornForGood() || r.closed) {
 		return false
 	}
 	var fx writeEffects
-	r.w.phase = owned
+	r.w.phase, r.wanted = owned, false
 	r.decide(false, &fx)
 	r.carryOut(&fx)
 	return true
@@ -96,7 +103,7 @@ func (r *queueRig) attempt(most int, push bool, err error) bool {
 	if !r.sending {
 		return false
 	}
-	batch := r.w.fill(r.v)
+	batch := (&batch{r.v}).of(&r.w)
 	all := 0
 	for _, p := range batch {
 		all += len(p)
@@ -186,6 +193,8 @@ func (r *queueRig) moved() bool {
 	}
 	var fx writeEffects
 	r.w.moved(&fx)
+	r.wanted = true
+	r.checkStopped()
 	r.carryOut(&fx)
 	return true
 }

@@ -24,8 +24,15 @@ type queueRig struct {
 	own        bool          // the engine has something of its own to send
 	ready      []*operation
 	drains     []*drainCall
+	rooms      []*roomCall
+	line       []*operation // those that have waited for room
+	groupWants bool         // a Group would know that somebody does
+	wanted     bool         // the loop is to go on
+	told       told
 	dropped    int
-	lost       int // posts
+	lost       int  // posts
+	asked      bool // CloseWrite was called, with nothing lost, and Close was not
+	closed     bool
 	finSent    bool
 	moving     bool
 
@@ -49,6 +56,12 @@ type rigMessage struct {
 	late      bool // it was begun after CloseWrite
 	cut       bool // somebody has asked for its end since it was called
 	pending   bool // as of findPending: it is in the queue, or waits for room
+	seq       uint64
+	counts    bool // it holds room
+	counted   bool // and held it before the event
+	shutOut   bool // everything was cut while it waited for room
+	leftRoom  bool // it was cut then
+	stops     bool // it is in flight and was cut
 }
 
 type drainCall struct {
@@ -86,6 +99,16 @@ func (r *queueRig) failf(format string, args ...any) {
 
 // carryOut does what the effects say.
 func (r *queueRig) carryOut(fx *writeEffects) {
+	rare := *fx
+	rare.effects, rare.over, rare.spent, rare.alone, rare.freed = effects{}, opList{}, nil, false, freed{}
+	if !fx.rare && (rare != writeEffects{} || fx.interrupt) {
+		r.failf("the stream would not look at %+v", rare)
+	}
+	r.told.add(fx)
+	if fx.roomLeft {
+		r.groupWants = false
+	}
+	r.wanted = r.wanted || fx.flush
 	for op := fx.ready.popFront(); op != nil; op = fx.ready.popFront() {
 		r.ready = append(r.ready, op)
 	}
@@ -130,7 +153,7 @@ func (r *queueRig) findPending() {
 		known := false
 		for _, m := range r.messages {
 			if m.op != nil && e.op == m.op || m.op == nil && e.op == nil && &e.p[0] == &m.p[0] {
-				m.pending, known = true, true
+				m.pending, m.seq, known = true, seq, true
 			}
 		}
 		if !known {

@@ -72,9 +72,13 @@ var queueEvents = []queueEvent{
 	{"the first is cut", func(r *queueRig) bool { return r.cut(firstPending(r)) }},
 	{"the last is cut", func(r *queueRig) bool { return r.cut(lastPending(r)) }},
 	{"the first that waits for room is cut", func(r *queueRig) bool { return r.cut(firstInRoom(r)) }},
-	{"all are cut", (*queueRig).cutAll},
+	{"all are cut", func(r *queueRig) bool { return !r.closed && r.cutAll(errRig) }},
 	{"Close", (*queueRig).close},
+	{"WaitRoom", func(r *queueRig) bool { return r.waitRoom(4) }},
+	{"WaitRoom of more", func(r *queueRig) bool { return r.waitRoom(5) }},
+	{"WaitRoom is taken back", (*queueRig).cutRoom},
 	{"Drain", (*queueRig).drain},
+	{"a Drain gives up", (*queueRig).cutDrain},
 	{"CloseWrite", (*queueRig).closeWrite},
 	{"move", (*queueRig).move},
 	{"moved", (*queueRig).moved},
@@ -122,6 +126,18 @@ var (
 			[]string{"post", "begin with callback", "begin", "post", "take"}},
 		{"drops, and half is less than a write", Config{MaxPendingWrites: 4, MaxPendingBytes: 5, Overflow: OverflowDropOldest}, false,
 			[]string{"begin", "begin with callback"}},
+		{"drops by bytes, and somebody waits for room", Config{MaxPendingWrites: 100, MaxPendingBytes: 13, Overflow: OverflowDropOldest}, false,
+			[]string{"post", "begin with callback", "begin", "post", "Write", "WriteContext", "take"}},
+		{"drops by writes, and somebody waits for room", Config{MaxPendingWrites: 4, MaxPendingBytes: 1000, Overflow: OverflowDropOldest}, false,
+			[]string{"post", "begin with callback", "begin of nothing", "begin", "WriteContext", "Write", "take"}},
+		{"WaitRooms are ahead", Config{MaxPendingWrites: 100, MaxPendingBytes: 13, Overflow: OverflowDropOldest}, false,
+			[]string{"post", "begin with callback", "begin", "post", "Write", "WriteContext", "WaitRoom of more", "WaitRoom", "Write", "take"}},
+		{"drops by writes of a group", Config{MaxPendingWrites: 100, MaxPendingBytes: 1000, Overflow: OverflowDropOldest,
+			Group: &Group{MaxPendingWrites: 4}}, false, []string{"post", "begin with callback", "begin of nothing", "begin", "take"}},
+		{"dropping is not enough in a group", Config{MaxPendingWrites: 100, MaxPendingBytes: 1000, Overflow: OverflowDropOldest,
+			Group: &Group{MaxPendingWrites: 4}}, false, []string{"Write", "begin", "WriteContext", "Write", "WriteContext"}},
+		{"drops by bytes of a group", Config{MaxPendingWrites: 100, MaxPendingBytes: 1000, Overflow: OverflowDropOldest,
+			Group: &Group{MaxPendingBytes: 13}}, false, []string{"post", "begin with callback", "begin", "post", "take"}},
 		{"a chunk and more", roomy, false, []string{"begin", "post", "post", "begin", "begin", "begin with callback", "begin", "post"}},
 		{"a limit passed during a move", roomy, false, []string{"move", "all are cut", "moved"}},
 		{"the end is asked for", roomy, false, []string{"begin", "begin of pieces", "CloseWrite", "Drain", "take", "a byte is sent"}},
@@ -140,6 +156,7 @@ func eventNamed(name string) queueEvent {
 
 func (r *queueRig) happens(e queueEvent) bool {
 	r.events = append(r.events, e.name)
+	r.before()
 	if !e.do(r) {
 		r.events = r.events[:len(r.events)-1]
 		return false

@@ -88,7 +88,6 @@ func (s *NetworkStream) discharge(op *operation) {
 	switch op.room {
 	case roomPiled:
 		w.piled.Add(-1)
-		op.room = roomNone
 		return
 	case roomNone:
 		return

@@ -104,7 +104,8 @@ func (w *writeQueue) endTorn(at spot, fx *writeEffects) {
 func (w *writeQueue) endStarted(at spot, e error, cut bool, fx *writeEffects) {
 	en, seq := w.entryOf(at), w.seqOf(at)
 	done, taken := w.reached(seq, en.size())
-	_, closed := e.(*ObjectDisposedError) // nobody is left to go on, and what the engine holds would keep the direction busy
+	// Once the stream is closed nobody is left to go on, and what the engine holds would keep the direction busy.
+	_, closed := w.stopReason().(*ObjectDisposedError)
 	resumable := cut && en.op != nil && en.op.caller == byResumable && !closed
 	failure := &IOError{N: done, Torn: taken > 0 && done < en.size(), Err: e}
 	if resumable && taken > done {

@@ -173,24 +173,3 @@ func TestWriteQueue_AnOwnLimitIsToldBeforeOneOfAll(t *testing.T) {
 	}
 	r.windUp()
 }
-
-// The limits are met exactly.
-func TestWriteQueue_LimitsAreExact(t *testing.T) {
-	c := Config{MaxPendingWrites: 3, MaxPendingBytes: 10}
-	for _, k := range []struct {
-		writes, bytes, size int64
-		want                bool
-	}{
-		{0, 0, 11, true}, // larger than the limit, and alone
-		{1, 0, 10, true},
-		{1, 1, 10, false},
-		{2, 8, 2, true},
-		{2, 8, 3, false},
-		{3, 8, 0, false},
-		{2, 10, 0, true},
-	} {
-		if got := c.admits(k.writes, k.bytes, k.size); got != k.want {
-			t.Errorf("%d writes of %d bytes, and one of %d: admitted=%t", k.writes, k.bytes, k.size, got)
-		}
-	}
-}

@@ -84,7 +84,7 @@ func (w *writeQueue) onePiece() (piece [][]byte) {
 
 // onePiece is that of the queue, for an operation.
 func (op *operation) onePiece() [][]byte {
-	if op.vectored || op.size > batchBytes {
+	if op.vectored || op.fate == fateUnsent || op.size > batchBytes {
 		return nil
 	}
 	return op.buffer[:]

@@ -100,6 +100,9 @@ func (c *vectorsCheck) queue() *writeQueue {
 		if i > 0 && c.rng.IntN(40) == 0 {
 			op.fate = fateUnsent
 		}
+		if c.rng.IntN(20) == 0 {
+			op.caller = byBlocking
+		}
 		w.push(op)
 		c.entries = append(c.entries, entry{op: op})
 	}
@@ -199,6 +202,7 @@ func TestJoinedIsTheBeginningOfTheQueue(t *testing.T) {
 		batch, entries := w.join(how)
 		c.joined(batch[0], int(entries), how)
 		j := w.joined
+		c.memoryOf(j, int(entries))
 		j.giveBack()
 		if j.vector[0] != nil || j.record != nil || j.message != nil {
 			t.Fatal("memory is held after the Write")
@@ -214,6 +218,11 @@ func (c *vectorsCheck) joined(got []byte, entries int, how engine.Joining) {
 	if !bytes.HasPrefix(want, got) {
 		c.Fatalf("%d bytes of %d entries are not the beginning of their %d", len(got), entries, len(want))
 	}
+	for i := 1; i < entries; i++ { // who waits for a Write may give up, and then nobody else's is cut
+		if e := &c.entries[i]; e.blocks() || e.failsUnsent() {
+			c.Fatalf("entry %d is not to be joined: it blocks, or fails", i)
+		}
+	}
 	pieces := c.entries[0].op != nil && c.entries[0].op.vectored
 	switch {
 	case how == engine.JoinPieces && entries != 1:
@@ -224,9 +233,86 @@ func (c *vectorsCheck) joined(got []byte, entries int, how engine.Joining) {
 		c.Fatalf("%d entries of %d bytes share a Write of %d", entries, len(want), len(got))
 	case len(got) == 0 && len(want) > 0:
 		c.Fatal("nothing is sent")
-	case how == engine.JoinAll && entries > 1 && entries < min(len(c.entries), maxVectors) && !c.entries[entries].failsUnsent():
+	case how == engine.JoinAll && len(got) == len(want) && entries < min(len(c.entries), maxVectors) && !c.entries[entries].failsUnsent() && !c.entries[entries].blocks():
 		if left := len(c.rest(entries)); len(got)+left <= recordBytes {
 			c.Fatalf("%d bytes are left out of %d", left, len(got))
 		}
+	}
+}
+
+// memoryOf checks that what is copied lies in the pool's memory, and in no more than it needs.
+func (c *vectorsCheck) memoryOf(j *joined, entries int) {
+	got := j.vector[0]
+	first := c.entries[0].size() - c.offset
+	switch {
+	case j.record != nil && j.message != nil:
+		c.Fatal("memory for a record and for a message")
+	case j.record != nil && &got[0] != &j.record[0], j.message != nil && &got[0] != &j.message[0]:
+		c.Fatalf("%d bytes do not lie in the memory that is held", len(got))
+	case j.message != nil && (entries > 1 || first <= recordBytes):
+		c.Fatalf("%d bytes of %d entries take the memory of a message", len(got), entries)
+	}
+}
+
+// The limits of what is copied together are met exactly.
+func TestJoined_LimitsAreExact(t *testing.T) {
+	long := make([]byte, 2*batchBytes)
+	for _, k := range []struct {
+		how    engine.Joining
+		writes [][]int // sizes of the pieces
+		bytes  int     // of the Write
+		behind uint64  // the number behind the last write that has a part in it
+	}{
+		{engine.JoinAll, [][]int{{recordBytes - 3}, {3}, {1}}, recordBytes, 2},
+		{engine.JoinAll, [][]int{{recordBytes - 3}, {4}}, recordBytes - 3, 1},
+		{engine.JoinAll, [][]int{{recordBytes - 3, 3}, {1}}, recordBytes, 1},
+		{engine.JoinAll, [][]int{{recordBytes - 3, 4}, {1}}, recordBytes - 3, 1}, // the other piece follows
+		{engine.JoinAll, [][]int{{batchBytes + 1}, {1}}, batchBytes, 1},
+		{engine.JoinPieces, [][]int{{batchBytes + 1}, {1}}, batchBytes + 1, 1}, // a message is not cut
+		{engine.JoinPieces, [][]int{{recordBytes - 3, 3}, {1}}, recordBytes, 1},
+		{engine.JoinPieces, [][]int{{recordBytes - 3, 4}, {1}}, recordBytes + 1, 1},
+		{engine.JoinPieces, [][]int{{messageBytes - 3, 3}, {1}}, messageBytes, 1},
+		{engine.JoinPieces, [][]int{{messageBytes - 3, 4}, {1}}, messageBytes - 3, 1},
+	} {
+		w := &writeQueue{config: &Config{}}
+		for _, sizes := range k.writes {
+			op := new(operation)
+			var pieces [][]byte
+			for _, n := range sizes {
+				pieces = append(pieces, long[:n])
+			}
+			op.size = op.lend(pieces)
+			w.push(op)
+		}
+		w.claim()
+		if batch, behind := w.join(k.how); len(batch[0]) != k.bytes || behind != k.behind {
+			t.Errorf("of %v a Write takes %d bytes of %d, want %d of %d", k.writes, len(batch[0]), behind, k.bytes, k.behind)
+		}
+		(&vectorsCheck{T: t, entries: []entry{entry{op: w.solo[0]}}}).memoryOf(w.joined, 1)
+		w.joined.giveBack()
+	}
+}
+
+// A write that is not to be sent stays where it is, also alone behind what an engine holds: its error waits for that.
+func TestVectorsLeaveOutWhatFailsUnsent(t *testing.T) {
+	for _, alone := range []bool{false, true} {
+		w := &writeQueue{config: &Config{}}
+		for i := range 3 {
+			op := new(operation)
+			op.buffer[0], op.size = make([]byte, 4), 4
+			if i > 0 {
+				op.fate = fateUnsent
+			}
+			if i < 2 || !alone {
+				w.push(op)
+			}
+		}
+		w.claim()
+		w.taken = place{1, 0}
+		var b batch
+		if got := b.of(w); len(got) != 0 {
+			t.Errorf("alone=%t: %d bytes are sent", alone, len(got[0]))
+		}
+		b.giveBack()
 	}
 }

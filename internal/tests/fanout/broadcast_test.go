@@ -115,6 +115,9 @@ func TestBroadcast_BadInput(t *testing.T) {
 				continue
 			}
 			kit.NullArgument("p")(t, refused[a][0])
+			if n := broadcast(nil); n != 0 {
+				t.Errorf("%s(nil) without anybody to be told: %d took it", name, n)
+			}
 		}
 		if st := a.Stats(); st.Posts != 0 || st.PendingWrites != 0 {
 			t.Errorf("%+v", st)
