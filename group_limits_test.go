@@ -1,6 +1,7 @@
 package netstream
 
 import (
+	"net"
 	"runtime"
 	"testing"
 	"testing/synctest"
@@ -99,4 +100,23 @@ func TestGroupLimits_RoomGoesRound(t *testing.T) {
 			from, to = to, from
 		}
 	})
+}
+
+// A listener leaves its group when it is closed.
+func TestListener_LeavesItsGroup(t *testing.T) {
+	g := new(Group)
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Skip(err)
+	}
+	l, err := NewListener(ln, &Config{Group: g})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(g.listeners) != 1 {
+		t.Error("it is not in its group")
+	}
+	if err := l.Close(); err != nil || len(g.listeners) != 0 {
+		t.Error("it has not left its group:", err)
+	}
 }

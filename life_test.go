@@ -275,3 +275,22 @@ func TestAfterDone_OfAStreamThatIsOver(t *testing.T) {
 		t.Errorf("the cause is %v", cause)
 	}
 }
+
+// What is torn can be neither ended nor drained without a word.
+func TestCloseWrite_OfATornStream(t *testing.T) {
+	a, b := Pipe(nil)
+	defer b.Close()
+	failure := &IOError{Torn: true, Err: errAborted}
+	a.mu.Lock()
+	a.write.torn(failure, false)
+	a.mu.Unlock()
+	if err := a.CloseWrite(); !errors.Is(err, errAborted) {
+		t.Errorf("CloseWrite: %v", err)
+	}
+	if err := a.CloseTimeout(0); err == nil {
+		t.Error("CloseTimeout says that nothing was lost")
+	}
+	if _, err := b.Read(make([]byte, 1)); err == nil || err.Error() == "EOF" {
+		t.Error("half a message looks whole:", err)
+	}
+}
