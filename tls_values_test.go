@@ -138,15 +138,27 @@ func TestHandshakes_HowOneEnds(t *testing.T) {
 	}
 }
 
+// A handshake that cannot begin, because somebody has closed the stream, has failed.
+func TestHandshakes_OneThatCannotBegin(t *testing.T) {
+	h, places := crowd(t, 0)
+	h.running.Init()
+	s := places[0].Value.(*shaking).stream
+	s.Close()
+	h.config = &tls.Config{GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return nil, nil }}
+	h.begin(s)
+	if h.failures != 1 || h.running.Len() != 0 {
+		t.Errorf("%d have failed, %d are running", h.failures, h.running.Len())
+	}
+}
+
 // A listener that is closed closes what it has not handed out, and begins no handshake any more.
 func TestHandshakes_Close(t *testing.T) {
 	h, places := crowd(t, 0, 0, 0)
 	stream := func(i int) *NetworkStream { return places[i].Value.(*shaking).stream }
-	h.end(stream(1), places[1], nil)
+	h.end(stream(1), places[1], nil) // it is ready, and 0 is in its handshake
+	h.running.Remove(places[2])      // it comes later
 	h.close()
-	late := stream(2)
-	h.running.Remove(places[2])
-	h.begin(late)
+	h.begin(stream(2))
 	for i := range places {
 		if !stream(i).isClosed() {
 			t.Errorf("stream %d is open", i)
