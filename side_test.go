@@ -137,7 +137,10 @@ func TestDeadline_EverySequence(t *testing.T) {
 			r.s.SetReadDeadline(time.Time{})
 		},
 		func(r *rig) { // a timer fires that could not be stopped any more
-			if r.s.read.uncommon != nil && r.s.read.uncommon.deadline.timer != nil {
+			r.s.mu.Lock()
+			set := r.s.read.uncommon != nil && r.s.read.uncommon.deadline.timer != nil
+			r.s.mu.Unlock()
+			if set {
 				r.s.deadlineFired(&r.s.read.side)
 			}
 		},
@@ -151,7 +154,9 @@ func TestDeadline_EverySequence(t *testing.T) {
 		func(r *rig) { // a read waits
 			if r.pending == nil && !r.expired { // else its Begin would see that
 				r.pending = newOperation(&r.s.owner, kindRead, nil, nil)
+				r.s.mu.Lock()
 				r.s.read.push(r.pending)
+				r.s.mu.Unlock()
 			}
 		},
 	}
@@ -161,8 +166,11 @@ func TestDeadline_EverySequence(t *testing.T) {
 		r := &rig{s: bareStream(&Config{}, nil, nil)}
 		for _, event := range path {
 			events[event](r)
-			if r.s.read.expired() != r.expired || r.s.write.expired() {
-				t.Fatalf("%v: expired: %t, want %t", path, r.s.read.expired(), r.expired)
+			r.s.mu.Lock()
+			expired, other := r.s.read.expired(), r.s.write.expired()
+			r.s.mu.Unlock()
+			if expired != r.expired || other {
+				t.Fatalf("%v: expired: %t, want %t", path, expired, r.expired)
 			}
 			if op := r.pending; op != nil && r.expired && event != len(events)-1 {
 				if !op.completed() || !errors.Is(op.failure(), os.ErrDeadlineExceeded) {
@@ -191,11 +199,15 @@ func TestDeadline_LateAfterClose(t *testing.T) {
 		s.SetReadDeadline(time.Now().Add(time.Second))
 		time.Sleep(time.Hour) // it has expired, and a later one is set
 		s.SetReadDeadline(time.Now().Add(time.Second))
+		s.mu.Lock()
 		s.read.uncommon.deadline.timer.Stop()
 		s.life.close(nil, false)
 		s.life.conn = connReleased
+		s.mu.Unlock()
 		time.Sleep(time.Hour)
 		s.deadlineFired(&s.read.side)
+		s.mu.Lock()
+		defer s.mu.Unlock()
 		if s.read.expired() || s.read.cutting() {
 			t.Error("it expired after the end")
 		}
