@@ -1,6 +1,7 @@
 package netstream
 
 import (
+	"errors"
 	"net"
 	"runtime"
 	"testing"
@@ -118,5 +119,54 @@ func TestListener_LeavesItsGroup(t *testing.T) {
 	}
 	if err := l.Close(); err != nil || len(g.listeners) != 0 {
 		t.Error("it has not left its group:", err)
+	}
+}
+
+// Whoever waits for a place in a group is told when a stream that was being made gives its up, and does not wait in one that
+// was stopped.
+func TestGroup_PlacesThatAreGivenUp(t *testing.T) {
+	g := &Group{MaxStreams: 1}
+	if err := g.reserve(); err != nil {
+		t.Fatal(err)
+	}
+	left := g.full()
+	if left == nil || isClosed(left) || g.reserve() == nil {
+		t.Fatal("it is not full")
+	}
+	g.giveUp()
+	if !isClosed(left) || g.full() != nil {
+		t.Error("nobody is told of the place")
+	}
+	if err := g.reserve(); err != nil {
+		t.Fatal(err)
+	}
+	g.stopped = true
+	if g.full() != nil || g.reserve() == nil {
+		t.Error("a group that was stopped gives places")
+	}
+}
+
+// What Shutdown reports is the sum of all losses, of which each counts, with or without an error.
+func TestGroup_ShutdownResult(t *testing.T) {
+	failure := errors.New("failed")
+	for i, c := range []struct {
+		results []drained
+		lost    int64
+		want    error
+	}{
+		{nil, 0, nil},
+		{[]drained{{}, {}}, 0, nil},
+		{[]drained{{}, {3, failure}, {4, errAborted}}, 7, failure},
+		{[]drained{{5, nil}}, 5, nil},
+		{[]drained{{0, &IOError{Err: failure}}}, 0, failure},
+	} {
+		err := shutdownResult(t.Context(), c.results)
+		var got *IOError
+		if lossless := i < 2; lossless != (err == nil) || !lossless && (!errors.As(err, &got) || got.Unsent != c.lost) {
+			t.Errorf("%d: %v", i, err)
+		}
+		if !errors.Is(err, c.want) && c.want != nil {
+			t.Errorf("%d: %v, want %v", i, err, c.want)
+		}
 	}
 }

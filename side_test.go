@@ -275,3 +275,24 @@ func TestSide_EachWaitHasItsID(t *testing.T) {
 		t.Error("the cut is left for the next one")
 	}
 }
+
+// A read that is begun after its deadline says in its callback what Begin has said: that it was completed at once.
+func TestDeadline_AReadThatFailsAtOnceSaysSo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := Pipe(nil)
+		defer b.Close()
+		defer a.Close()
+		a.SetReadDeadline(time.Now().Add(-time.Second))
+		told := make(chan AsyncResult, 1)
+		ar, err := a.BeginRead(make([]byte, 1), 0, 1, func(ar AsyncResult) { told <- ar }, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if ar := <-told; !ar.CompletedSynchronously() {
+			t.Error("the callback's result was not completed synchronously")
+		}
+		if _, err := a.EndRead(ar); !ar.CompletedSynchronously() || !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Error(ar.CompletedSynchronously(), err)
+		}
+	})
+}

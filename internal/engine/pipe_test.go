@@ -95,3 +95,28 @@ func TestPipe_DeadlinesOfWhoWaits(t *testing.T) {
 		}
 	})
 }
+
+// A write takes the beginning of what it is given, as much as there is room for, and none while there is less than none.
+func TestPipe_TakesTheBeginning(t *testing.T) {
+	a, b := openPipe(t)
+	if err := a.SetWriteBuffer(3); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := a.tryWrite([][]byte{{1, 2}, {3, 4}, {}, {5}}); n != 3 || err != nil {
+		t.Error(n, err)
+	}
+	if err := b.SetReadBuffer(1); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := a.tryWrite([][]byte{{6}}); n != 0 || err != ErrWouldBlock {
+		t.Error(n, err)
+	}
+	p := make([]byte, 8)
+	if n, err := b.tryRead(p); n != 3 || err != nil || string(p[:3]) != "\x01\x02\x03" {
+		t.Error(n, err, p)
+	}
+	b.CloseRead()
+	if n, err := b.tryRead(p); n != 0 || err != io.EOF {
+		t.Error("after CloseRead:", n, err)
+	}
+}
