@@ -8,6 +8,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/seed-9ac8cf60/netstream/internal/engine"
 )
 
 // callbacksRig drives the callbacks of one direction as a value, with the goroutine that runs them.
@@ -295,4 +297,59 @@ func TestDeadline_AReadThatFailsAtOnceSaysSo(t *testing.T) {
 			t.Error(ar.CompletedSynchronously(), err)
 		}
 	})
+}
+
+// awaiting is an engine that can only be waited on.
+type awaiting struct {
+	engine.Connection
+	waits int
+}
+
+func (e *awaiting) Traits() *engine.Traits        { return &engine.Traits{OnlyWaits: [2]bool{true, true}} }
+func (e *awaiting) StartRead(uint32, []byte) bool { e.waits++; return true }
+
+// A read does not begin to wait when something has happened since its attempt: a cut would come too late, and a move would
+// wait for data.
+func TestAwaitData_LooksAgain(t *testing.T) {
+	for name, c := range map[string]struct {
+		spoil func(*NetworkStream)
+		from  caller
+		waits bool
+	}{
+		"nothing":            {func(*NetworkStream) {}, byBegin, true},
+		"a move":             {func(s *NetworkStream) { s.residence = moving }, byBegin, false},
+		"a cut":              {func(s *NetworkStream) { s.read.cutOne = true }, byBegin, false},
+		"a cut of all":       {func(s *NetworkStream) { s.read.stopAll(errAborted) }, byBegin, false},
+		"it has to move now": {func(s *NetworkStream) { s.residence = mayMove }, byBegin, false},
+		"it may stay":        {func(s *NetworkStream) { s.residence = mayMove }, byBlocking, true},
+	} {
+		s, e := bareStream(&Config{}, nil, nil), new(awaiting)
+		op := newOperation(&s.owner, kindRead, nil, nil)
+		op.caller = c.from
+		s.read.own(op, owned)
+		c.spoil(s)
+		if waits := s.awaitData(e, op); waits != c.waits || (e.waits == 1) != c.waits || (s.read.phase == waiting) != c.waits {
+			t.Errorf("%s: it waits: %t, phase %d", name, waits, s.read.phase)
+		}
+	}
+}
+
+// After a move the last call that is on the old connection closes it, once.
+func TestMove_TheLastUserClosesTheOldConnection(t *testing.T) {
+	old, peer := engine.Pipe()
+	defer peer.Close()
+	s := bareStream(&Config{}, nil, nil)
+	s.moved, s.life.users = &moveResult{retired: old}, 2
+	open := func() bool {
+		_, err := old.Write([]byte{1})
+		return err == nil
+	}
+	s.leave()
+	if !open() {
+		t.Error("closed under a user")
+	}
+	s.leave()
+	if open() || s.moved != nil {
+		t.Error("nobody has closed it, or somebody will again")
+	}
 }
