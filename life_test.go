@@ -3,6 +3,7 @@ package netstream
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -185,5 +186,111 @@ func TestEndingOfTheConnection(t *testing.T) {
 		if got := s.endingLocked(); got != c.want {
 			t.Errorf("%+v: %d", c, got)
 		}
+	}
+}
+
+// What Close and CloseTimeout report as lost: before the end nothing, while it drains what failed, after it also what was taken
+// back or has never got room.
+func TestLife_CountsWhatIsLost(t *testing.T) {
+	for state, want := range map[streamState]int64{streamOpen: 0, streamDraining: 2 * 1, streamClosed: 2 * (1 + 10 + 100)} {
+		l := life{stream: state, end: new(endings)}
+		for range 2 {
+			l.countLost(&writeEffects{lost: 1, canceled: 10, shutOut: 100})
+		}
+		if l.end.lost != want {
+			t.Errorf("in state %d: %d, want %d", state, l.end.lost, want)
+		}
+	}
+}
+
+// A stream is over when the callbacks of both directions have returned.
+func TestLife_BothDirectionsHaveToBeIdle(t *testing.T) {
+	var chain opList
+	for _, first := range []bool{false, true} {
+		s := bareStream(&Config{}, nil, nil)
+		done := s.Done()
+		callbacks := []*callbackQueue{&s.read.callbacks, &s.write.callbacks}
+		if first {
+			callbacks[0], callbacks[1] = callbacks[1], callbacks[0]
+		}
+		for _, c := range callbacks {
+			c.start()
+		}
+		s.life.close(nil, false)
+		s.life.conn = connReleasing
+		s.life.released()
+		for i, c := range callbacks {
+			s.ranCallbacks(c, &chain)
+			if over := isClosed(done); over != (i == 1) {
+				t.Errorf("%d of 2 directions are idle, Done: %t", i+1, over)
+			}
+		}
+	}
+}
+
+// Who has been told that a stream is done no longer finds it in its group.
+func TestLife_TheGroupIsLeftFirst(t *testing.T) {
+	g := new(Group)
+	s := bareStream(&Config{Group: g}, nil, nil)
+	if err := g.reserve(); err != nil {
+		t.Fatal(err)
+	}
+	if err := g.join(s); err != nil {
+		t.Fatal(err)
+	}
+	s.life.close(nil, false)
+	done := s.Done()
+	g.mu.Lock() // nobody leaves it now
+	told := make(chan struct{})
+	go func() { s.tellDone(); close(told) }()
+	for range 1000 {
+		if isClosed(done) {
+			t.Fatal("Done is closed, and the stream is still in its group")
+		}
+		runtime.Gosched()
+	}
+	g.mu.Unlock()
+	<-told
+	if len(g.snapshot()) > 0 || !isClosed(done) {
+		t.Error("it has not left, or is not done")
+	}
+}
+
+// A stream that is over is not done before Done is closed: until then AfterDone waits for it.
+func TestAfterDone_OfAStreamThatIsOver(t *testing.T) {
+	s := bareStream(&Config{}, nil, nil)
+	s.life.close(nil, false)
+	s.life.conn = connReleased
+	if !s.life.finish(true) {
+		t.Fatal("not over")
+	}
+	stop := s.AfterDone(func(error) { t.Error("called, although it was taken back") })
+	if !stop() || stop() {
+		t.Error("it could not be taken back, or twice")
+	}
+	called := make(chan error, 1)
+	s.AfterDone(func(cause error) { called <- cause })
+	s.tellDone()
+	if cause := <-called; cause == nil || cause != s.Err() {
+		t.Errorf("the cause is %v", cause)
+	}
+}
+
+// What is torn can be neither ended nor drained without a word.
+func TestCloseWrite_OfATornStream(t *testing.T) {
+	a, b := Pipe(nil)
+	defer b.Close()
+	failure := &IOError{Torn: true, Err: errAborted}
+	a.mu.Lock()
+	a.write.torn(failure, false)
+	a.mu.Unlock()
+	if err := a.CloseWrite(); !errors.Is(err, errAborted) {
+		t.Errorf("CloseWrite: %v", err)
+	}
+	if err := a.CloseTimeout(0); err == nil {
+		t.Error("CloseTimeout says that nothing was lost")
+	}
+	if _, err := b.Read(make([]byte, 1)); err == nil || err.Error() == "EOF" {
+		t.Error("half a message looks whole:", err)
 	}
 }

@@ -317,14 +317,8 @@ func (op *operation) pin(tag uint64) bool {
 		if w>>16 != tag>>16 {
 			return false
 		}
-		if w&opPinned != 0 {
-			return true // ended or not: a pinned operation is never recycled
-		}
-		if w&opHolderMask == 0 {
-			return false
-		}
-		if op.word.CompareAndSwap(w, w|opPinned) {
-			return true
+		if w&opPinned != 0 || op.word.CompareAndSwap(w, w|opPinned) {
+			return true // ended or not: a pinned operation is never recycled, and one that is not ends its life with its last holder
 		}
 	}
 }

@@ -191,6 +191,31 @@ func TestWaitAll(t *testing.T) {
 	})
 }
 
+// One that is set at the very moment of the timeout counts or not; the timeout holds for the others all the same.
+func TestWaitAllAtTheTimeout(t *testing.T) {
+	for range 50 {
+		synctest.Test(t, func(t *testing.T) {
+			h := waitEvents(false, false)
+			time.AfterFunc(time.Second, h[0].(*ManualResetEvent).Set)
+			start := time.Now()
+			time.AfterFunc(time.Hour, h[1].(*ManualResetEvent).Set)
+			if WaitAll(time.Second, h...) || time.Since(start) != time.Second {
+				t.Errorf("not false after a second, but after %v", time.Since(start))
+			}
+		})
+	}
+}
+
+// What is set when the time is up counts.
+func TestWaitOneAtTheTimeout(t *testing.T) {
+	e := newCompletedEvent()
+	for range 1000 {
+		if !waitOne(time.Nanosecond, e.Done()) {
+			t.Fatal("it was set")
+		}
+	}
+}
+
 // More handles than one reflect.Select takes; synctest fails if a watching
 // goroutine is left behind.
 func TestWaitAnyVeryMany(t *testing.T) {

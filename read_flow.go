@@ -96,7 +96,7 @@ func (s *NetworkStream) readLocked(last attempt, own *operation, fx *effects) (e
 	s.noteReadLocked(last.done)
 	op.sync = op == own
 	var err error
-	if last.done == 0 || op.size == 0 {
+	if last.done == 0 {
 		err = s.readFailure(last.err)
 	}
 	r.finish(last.done, err, fx)

@@ -54,7 +54,6 @@ func (c *callbackQueue) start() (chain opList) {
 // stop ends a run. What is left in chain, after runtime.Goexit, goes first in the next one.
 func (c *callbackQueue) stop(chain *opList) todo {
 	chain.splice(&c.ready)
-	c.ready = opList{}
 	c.state = callbacksIdle
 	return c.add(chain)
 }

@@ -59,7 +59,9 @@ func (s *NetworkStream) Stats() Stats {
 	st.Streams = 1
 	writes, bytes := s.write.pending()
 	st.PendingWrites, st.PendingBytes = int(writes), bytes
-	st.OldestPending = s.write.oldestAge()
+	if writes > 0 { // the last one stops counting a moment before its owner takes it out of the queue
+		st.OldestPending = s.write.oldestAge()
+	}
 	return st
 }
 
