@@ -61,6 +61,13 @@ func CanceledContext() context.Context {
 	return ctx
 }
 
+// MustCancel takes a write back that is queued behind another. While an attempt to send is going on, what is queued is in
+// flight and cannot be taken back: an engine may make one at any time, and gives back what it has not sent.
+func MustCancel(t testing.TB, s *netstream.NetworkStream, queued netstream.AsyncResult) {
+	t.Helper()
+	Eventually(t, "a queued write is taken back", func() bool { return s.Cancel(queued) })
+}
+
 // StartStuckWrite begins a write of Large, which cannot finish because nobody reads. When it returns, the beginning is
 // out: until then the write could still be taken back whole, and nothing would be cut. The rest waits: as long as attempts
 // go on, each may have put in flight what is begun behind, which then cannot be taken back.
