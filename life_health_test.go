@@ -95,3 +95,35 @@ func TestHealth_TheFirstFatalErrorOfTLS(t *testing.T) {
 		t.Errorf("%v", h.fatal())
 	}
 }
+
+// brokenConn is a connection that has been reset, and tells only the write that comes first; then reading finds a clean end.
+type brokenConn struct{ *nullTransport }
+
+func (c brokenConn) TryWrite([][]byte) (taken, done int, err error) { return 0, 0, syscall.ECONNRESET }
+
+func (c brokenConn) TryRead([]byte) (int, error) { return 0, io.EOF }
+
+// The kernel tells a reset once. What a write has met is remembered: a read shows no clean end, and Err tells it.
+func TestHealth_AReadKnowsWhatAWriteHasMet(t *testing.T) {
+	n := newNull(t, Config{}, taking{})
+	s := n.stream
+	s.transport = brokenConn{n}
+	write := n.beginWrite(nil)
+	n.settle()
+	if err := s.EndWrite(write); !errors.Is(err, CodeConnectionReset) {
+		t.Fatal("the write: ", err)
+	}
+	read, err := s.BeginRead(make([]byte, 1), 0, 1, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.settle()
+	if _, err := s.EndRead(read); !errors.Is(err, CodeConnectionReset) {
+		t.Error("a read after that: ", err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.dead == nil || s.dead.Code != CodeConnectionReset {
+		t.Errorf("the stream knows of %v", s.dead)
+	}
+}
