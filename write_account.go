@@ -73,11 +73,9 @@ func (w *writeQueue) pass(mark place, n int64, err error, fx *writeEffects) (now
 entries:
 	for ops, posts := k.next(); ops != nil; ops, posts = k.next() {
 		for i, op := range ops {
-			e := entry{op: op}
-			if op == nil {
-				if e.p = posts[i]; e.p == nil {
-					continue
-				}
+			e := entryAt(ops, posts, i)
+			if e.hole() {
+				continue
 			}
 			rest := e.size() - offset
 			switch {

@@ -45,11 +45,8 @@ func (j *joined) fill(w *writeQueue, how engine.Joining) (batch [][]byte, end ui
 	end = w.taken.at
 entries:
 	for ops, posts := k.next(); ops != nil; ops, posts = k.next() {
-		for i, op := range ops {
-			e := entry{op: op}
-			if op == nil {
-				e.p = posts[i]
-			}
+		for i := range ops {
+			e := entryAt(ops, posts, i)
 			switch {
 			case e.hole():
 				continue

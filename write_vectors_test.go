@@ -218,7 +218,7 @@ func (c *vectorsCheck) joined(got []byte, entries int, how engine.Joining) {
 	if !bytes.HasPrefix(want, got) {
 		c.Fatalf("%d bytes of %d entries are not the beginning of their %d", len(got), entries, len(want))
 	}
-	for i := 1; i < entries; i++ { // who waits for a Write may give up, and then nobody else's is cut
+	for i := 1; i < entries; i++ { // a Write that is waited for shares with nobody: cutting it must cut no other
 		if e := &c.entries[i]; e.blocks() || e.failsUnsent() {
 			c.Fatalf("entry %d is not to be joined: it blocks, or fails", i)
 		}
