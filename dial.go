@@ -65,7 +65,7 @@ func dial(ctx context.Context, network, address string, c *Config, onLoop bool) 
 	if c.TLS == nil {
 		return s, nil
 	}
-	if err := s.AuthenticateAsClient(ctx, clientConfig(c.TLS, network, address)); err != nil {
+	if err := s.authenticateNow(ctx, s.auth, clientConfig(c.TLS, network, address), false); err != nil {
 		s.Close()
 		return nil, err
 	}

@@ -9,7 +9,7 @@ type health struct {
 
 	lingerZero bool // SetLinger(0): the stream ends with a reset
 
-	auth *authentication // nil: no handshake was begun
+	auth *authentication // nil: no handshake was begun. Constant with Config.TLS
 }
 
 // note latches the first hard failure of the connection, whichever direction saw it: the kernel

@@ -64,6 +64,9 @@ func bareStream(c *Config, local, remote net.Addr) *NetworkStream {
 	s.owner.stream = s
 	s.read.callbacks.bit, s.write.callbacks.bit = todoReadCallbacks, todoWriteCallbacks
 	s.write.config = s.config
+	if c.TLS != nil { // before anybody can find it: what is written before the handshake would go out in the clear
+		s.auth = new(authentication)
+	}
 	return s
 }
 

@@ -28,18 +28,18 @@ import (
 // [*ArgumentNullError] for ctx and config, [*ArgumentError] for a config that cannot work or a stream with LeaveOpen,
 // and those of a closed stream.
 func (s *NetworkStream) AuthenticateAsClient(ctx context.Context, config *tls.Config) error {
-	return s.authenticateNow(ctx, config, false)
+	return s.authenticateNow(ctx, new(authentication), config, false)
 }
 
 // AuthenticateAsServer is [NetworkStream.AuthenticateAsClient] for the server's side. config needs a certificate, or one of
 // the callbacks GetCertificate and GetConfigForClient.
 func (s *NetworkStream) AuthenticateAsServer(ctx context.Context, config *tls.Config) error {
-	return s.authenticateNow(ctx, config, true)
+	return s.authenticateNow(ctx, new(authentication), config, true)
 }
 
-func (s *NetworkStream) authenticateNow(ctx context.Context, config *tls.Config, server bool) error {
+func (s *NetworkStream) authenticateNow(ctx context.Context, a *authentication, config *tls.Config, server bool) error {
 	over := make(chan error, 1)
-	if err := s.authenticate(ctx, new(authentication), config, server, func(err error) { over <- err }); err != nil {
+	if err := s.authenticate(ctx, a, config, server, func(err error) { over <- err }); err != nil {
 		return err
 	}
 	return <-over

@@ -31,7 +31,8 @@ type authentication struct {
 type authPhase uint8
 
 const (
-	authRunning authPhase = iota
+	authDue authPhase = iota // Config.TLS: the stream is made, and may be found in its group
+	authRunning
 	authDone
 	authFailed
 )
@@ -53,7 +54,7 @@ func checkTLS(config *tls.Config, server bool) error {
 	return nil
 }
 
-// authenticate begins a handshake, which a will stand for. done is called once if there is no error, without a lock, on a
+// authenticate begins a handshake, which a stands for: s.auth where Config.TLS wants it, else a new one. done is called once if there is no error, without a lock, on a
 // goroutine that nobody else needs.
 func (s *NetworkStream) authenticate(ctx context.Context, a *authentication, config *tls.Config, server bool, done func(error)) error {
 	switch {
@@ -70,12 +71,12 @@ func (s *NetworkStream) authenticate(ctx context.Context, a *authentication, con
 	ctx, a.stop = context.WithCancelCause(ctx)
 	a.server = server
 	s.mu.Lock()
-	if err := s.mayAuthenticateLocked(); err != nil {
+	if err := s.mayAuthenticateLocked(a); err != nil {
 		s.mu.Unlock()
 		a.stop(nil)
 		return err
 	}
-	s.auth = a
+	s.auth, a.phase = a, authRunning
 	s.read.phase, s.write.phase = owned, owned
 	if s.read.expired() || s.write.expired() {
 		s.todo |= a.interruptLocked(deadlineError())
@@ -85,13 +86,13 @@ func (s *NetworkStream) authenticate(ctx context.Context, a *authentication, con
 	return nil
 }
 
-// mayAuthenticateLocked checks that the stream is open, has begun no handshake, and has nothing under way.
-func (s *NetworkStream) mayAuthenticateLocked() error {
+// mayAuthenticateLocked checks that the stream is open, has no other handshake than a, and has nothing under way.
+func (s *NetworkStream) mayAuthenticateLocked(a *authentication) error {
 	w := &s.write
 	switch {
 	case s.life.disposed() != nil:
 		return s.life.disposed()
-	case s.auth != nil:
+	case s.auth != nil && s.auth != a:
 		if err := s.auth.refusalLocked(); err != nil {
 			return err
 		}
@@ -169,7 +170,7 @@ func (a *authentication) refusalLocked() error {
 	switch {
 	case a == nil || a.phase == authDone:
 		return nil
-	case a.phase == authRunning:
+	case a.phase <= authRunning:
 		return errAuthenticating
 	}
 	return a.err

@@ -245,10 +245,9 @@ func (h *handshakes) begin(s *NetworkStream) {
 		s.startClose(nil, false)
 		return
 	}
-	auth := new(authentication)
-	place := h.running.PushBack(&shaking{stream: s, auth: auth, since: time.Now()})
+	place := h.running.PushBack(&shaking{stream: s, auth: s.auth, since: time.Now()})
 	h.mu.Unlock()
-	err := s.authenticate(context.Background(), auth, h.config, true, func(err error) { h.end(s, place, err) })
+	err := s.authenticate(context.Background(), s.auth, h.config, true, func(err error) { h.end(s, place, err) })
 	if err != nil { // somebody has found it in its group, and closed it
 		h.end(s, place, err)
 	}

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/seed-9ac8cf60/netstream/internal/engine"
 )
 
 // A handshake needs a stream on which nothing goes on.
@@ -21,7 +23,8 @@ func TestAuthenticate_NeedsAnIdleStream(t *testing.T) {
 		"idle":       {func(*NetworkStream) {}, nil},
 		"closed":     {func(s *NetworkStream) { s.life.close(nil, false); s.life.end.streamErr = closed }, closed},
 		"draining":   {func(s *NetworkStream) { s.life.drain() }, errNotIdle},
-		"running":    {func(s *NetworkStream) { s.auth = new(authentication) }, errAuthenticating},
+		"due":        {func(s *NetworkStream) { s.auth = new(authentication) }, errAuthenticating},
+		"running":    {func(s *NetworkStream) { s.auth = &authentication{phase: authRunning} }, errAuthenticating},
 		"done":       {func(s *NetworkStream) { s.auth = &authentication{phase: authDone} }, errAuthenticated},
 		"failed":     {func(s *NetworkStream) { s.auth = &authentication{phase: authFailed, err: failed} }, failed},
 		"a read":     {func(s *NetworkStream) { s.read.push(new(operation)) }, errNotIdle},
@@ -44,9 +47,41 @@ func TestAuthenticate_NeedsAnIdleStream(t *testing.T) {
 		}
 		s := bareStream(config, nil, nil)
 		c.spoil(s)
-		if err := s.mayAuthenticateLocked(); err != c.want {
+		if err := s.mayAuthenticateLocked(new(authentication)); err != c.want {
 			t.Errorf("%s: %v, want %v", name, err, c.want)
 		}
+	}
+}
+
+// With Config.TLS a stream is made for its handshake: whoever finds it in its group before can send nothing, and begin no
+// handshake of its own.
+func TestAuthenticate_IsDueFromTheStart(t *testing.T) {
+	group := new(Group)
+	client, server := engine.Pipe()
+	defer server.Close()
+	config, err := (&Config{Group: group, TLS: &tls.Config{InsecureSkipVerify: true}}).withDefaults()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := newStream(client, config, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if n := group.Broadcast([]byte("x"), func(_ *NetworkStream, err error) { t.Error(err) }); n != 0 {
+		t.Errorf("%d took it", n)
+	}
+	_, readErr := s.Read(make([]byte, 1))
+	for what, err := range map[string]error{
+		"post": s.Post([]byte("x")), "end": s.CloseWrite(), "handshake": s.AuthenticateAsClient(t.Context(), config.TLS), "read": readErr,
+	} {
+		if !errors.Is(err, errAuthenticating) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	server.Close()
+	if err := s.authenticateNow(t.Context(), s.auth, config.TLS, false); err == nil || errors.Is(err, errAuthenticating) {
+		t.Error("its own handshake:", err)
 	}
 }
 
@@ -147,6 +182,7 @@ func TestHandshakes_OneThatCannotBegin(t *testing.T) {
 	h.running.Init()
 	s := places[0].Value.(*shaking).stream
 	s.Close()
+	s.auth = new(authentication)
 	h.config = &tls.Config{GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return nil, nil }}
 	h.begin(s)
 	if h.failures != 1 || h.running.Len() != 0 {

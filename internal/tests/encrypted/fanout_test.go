@@ -238,3 +238,45 @@ func TestAfterDoneOfAForgedRecord(t *testing.T) {
 		}
 	})
 }
+
+// With Config.TLS nothing goes out in the clear: whoever finds a stream in its group before the handshake has begun can
+// send nothing on it.
+func TestGroupBroadcast_NothingInTheClear(t *testing.T) {
+	group := new(netstream.Group)
+	clientConfig, serverConfig := kit.TLSConfigs()
+	l, err := netstream.Listen("tcp", "127.0.0.1:0", &netstream.Config{TLS: serverConfig, Group: group, Engine: kit.AskedEngine()})
+	kit.Must(t, err)
+	defer l.Close()
+	var others sync.WaitGroup
+	defer others.Wait()
+	over := make(chan struct{})
+	defer close(over)
+	for range 2 {
+		others.Go(func() {
+			for {
+				group.Broadcast([]byte("hello"))
+				for s := range group.Streams() {
+					s.BeginWrite([]byte("hello"), 0, 5, nil, nil)
+				}
+				select {
+				case <-over:
+					return
+				default:
+				}
+			}
+		})
+	}
+	for range 100 {
+		ar, err := l.BeginAccept(nil, nil)
+		kit.Must(t, err)
+		c, err := netstream.Dial(t.Context(), "tcp", l.Addr().String(), &netstream.Config{TLS: clientConfig, Group: group, Engine: kit.AskedEngine()})
+		kit.Must(t, err)
+		c.Close()
+		s, err := l.EndAccept(ar)
+		kit.Must(t, err)
+		s.Close()
+	}
+	if n := l.FailedHandshakes(); n != 0 {
+		t.Errorf("%d handshakes failed", n)
+	}
+}
