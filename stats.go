@@ -1,6 +1,9 @@
 package netstream
 
-import "time"
+import (
+	"sync/atomic"
+	"time"
+)
 
 // Stats is a snapshot of what a stream, or all streams of a group, have done. Counters never go down.
 type Stats struct {
@@ -20,9 +23,13 @@ type Stats struct {
 	WriteErr      error         // what WriteErr says; of a group, that of some stream whose writing has failed
 }
 
-// counters are the sums behind Stats; guarded by the stream's mu, except for place.
+// counters are the sums behind Stats; guarded by the stream's mu, except where it says otherwise.
 type counters struct {
-	bytesRead, bytesWritten, readOps, writeOps, posts, dropped uint64
+	// bytesWritten is atomic, and first, so that it is aligned everywhere: the owner of the direction adds to it without mu,
+	// before anybody can see that a write has completed.
+	bytesWritten uint64
+
+	bytesRead, readOps, writeOps, posts, dropped uint64
 
 	failures *writeFailures // nil as long as no begun write has failed
 
@@ -31,7 +38,7 @@ type counters struct {
 
 func (c *counters) stats() Stats {
 	st := Stats{
-		BytesRead: c.bytesRead, BytesWritten: c.bytesWritten,
+		BytesRead: c.bytesRead, BytesWritten: atomic.LoadUint64(&c.bytesWritten),
 		ReadOps: c.readOps, WriteOps: c.writeOps, Posts: c.posts, Dropped: c.dropped,
 	}
 	if f := c.failures; f != nil {

@@ -2,6 +2,7 @@ package netstream
 
 import (
 	"reflect"
+	"runtime"
 	"testing"
 	"time"
 )
@@ -36,6 +37,39 @@ func TestStats_AddEverything(t *testing.T) {
 			t.Errorf("%+v, want %+v", sum, want)
 		}
 	}
+}
+
+// Whoever sees a write complete finds its bytes in the sums: they are counted first.
+func TestStats_CountBeforeTheWriteCompletes(t *testing.T) {
+	s, peer := Pipe(nil)
+	defer peer.Close()
+	defer s.Close()
+	var last AsyncResult
+	for range 2 {
+		if !s.write.charge(1) {
+			t.Fatal("no room")
+		}
+		op := newOperation(&s.owner, kindWrite, nil, nil)
+		op.size, op.room = 1, roomHeld
+		last = op.result()
+		s.write.push(op)
+	}
+	s.write.claim()
+	s.write.phase = owned
+	over := make(chan struct{})
+	s.mu.Lock()
+	go func() {
+		defer close(over)
+		s.goOn(moved(2, nil), false)
+	}()
+	for limit := time.Now().Add(time.Minute); !last.IsCompleted() && time.Now().Before(limit); {
+		runtime.Gosched()
+	}
+	if st := s.counters.stats(); !last.IsCompleted() || st.BytesWritten != 2 {
+		t.Errorf("completed: %t, with %d bytes written, want 2", last.IsCompleted(), st.BytesWritten)
+	}
+	s.mu.Unlock()
+	<-over
 }
 
 // The kernel has the last write, and its owner has not accounted for it yet: nothing is pending, so nothing is old.

@@ -1,6 +1,8 @@
 package netstream
 
 import (
+	"sync/atomic"
+
 	"github.com/seed-9ac8cf60/netstream/internal/engine"
 )
 
@@ -82,6 +84,9 @@ func (s *NetworkStream) goOn(last attempt, over bool) engine.Connection {
 	if last.err != nil {
 		last.err = outcome(callWrite, last.err)
 	}
+	if last.done > 0 {
+		atomic.AddUint64(&s.counters.bytesWritten, uint64(last.done))
+	}
 	var fx writeEffects
 	if taken, done := int64(last.taken), int64(last.done); last.counts() && !w.accountAlone(taken, done, last.err, &fx) {
 		w.account(taken, done, last.err, &fx)
@@ -110,7 +115,6 @@ func (s *NetworkStream) decideWriteLocked(last *attempt, over bool, fx *writeEff
 	w := &s.write
 	w.returned()
 	if last.counts() {
-		s.counters.bytesWritten += uint64(last.done)
 		w.settle(int64(last.taken), fx)
 	}
 	if f, failed := last.err.(*failure); failed {
