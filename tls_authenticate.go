@@ -43,7 +43,8 @@ var (
 	errNotIdle        = &InvalidOperationError{Message: "a handshake needs a stream on which nothing is pending and whose two halves are open"}
 )
 
-// checkTLS checks what can be said about a config before a handshake.
+// checkTLS finds what is wrong with a config whatever the connection is. The name that a client needs may come from the
+// address, so authenticate looks for that.
 func checkTLS(config *tls.Config, server bool) error {
 	switch {
 	case config.Renegotiation != tls.RenegotiateNever:
@@ -54,14 +55,16 @@ func checkTLS(config *tls.Config, server bool) error {
 	return nil
 }
 
-// authenticate begins a handshake, which a stands for: s.auth where Config.TLS wants it, else a new one. done is called once if there is no error, without a lock, on a
-// goroutine that nobody else needs.
+// authenticate begins the handshake a, which is s.auth where Config.TLS asks for one, and new otherwise. If authenticate
+// returns nil, done is called once, on a goroutine that nobody else needs and with no lock held.
 func (s *NetworkStream) authenticate(ctx context.Context, a *authentication, config *tls.Config, server bool, done func(error)) error {
 	switch {
 	case ctx == nil:
 		return &ArgumentNullError{ParamName: "ctx"}
 	case config == nil:
 		return &ArgumentNullError{ParamName: "config"}
+	case !server && config.ServerName == "" && !config.InsecureSkipVerify: // crypto/tls would fail, and the stream with it
+		return &ArgumentError{ParamName: "config", Message: "a client needs a ServerName, or InsecureSkipVerify"}
 	case s.config.LeaveOpen:
 		return &ArgumentError{ParamName: "LeaveOpen", Message: "an encrypted connection cannot be given back"}
 	}

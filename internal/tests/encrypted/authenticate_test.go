@@ -93,6 +93,13 @@ func TestAuthenticateArguments(t *testing.T) {
 	if err := client.AuthenticateAsServer(t.Context(), &tls.Config{}); !errors.As(err, &argument) {
 		t.Error("a server without a certificate:", err)
 	}
+	argument = nil
+	if err := client.AuthenticateAsClient(t.Context(), &tls.Config{}); !errors.As(err, &argument) {
+		t.Error("a client without a name:", err)
+	}
+	if _, err := client.Write([]byte("in the clear")); err != nil {
+		t.Error("an argument error has changed the stream:", err)
+	}
 	again := good.Clone()
 	again.Renegotiation = tls.RenegotiateOnceAsClient
 	if err := client.AuthenticateAsClient(t.Context(), again); !errors.As(err, &argument) {
