@@ -97,8 +97,8 @@ type Config struct {
 
 	// LeaveOpen makes Close give the connection back to the caller, open (.NET's ownsSocket: false). Only
 	// [New] takes it. A connection whose last write was cut is reset all the same. Where a zero-byte read has to take
-	// a byte to know that there is one (a connection without a descriptor, a socket on a system that is not unix), it
-	// is refused, because that byte could not be given back. Zero: Close closes it.
+	// a byte to know that there is one (a connection without a descriptor; on js and wasip1 any), it is refused,
+	// because that byte could not be given back. Zero: Close closes it.
 	LeaveOpen bool
 
 	// MaxPendingBytes bounds the bytes of begun writes whose callback has not started (or which have not
@@ -113,7 +113,7 @@ type Config struct {
 	// Overflow is what Begin does at a limit. Zero: it fails with ErrQueueFull.
 	Overflow Overflow
 
-	// Send is who sends first. Zero: the caller, when it answers and nothing is ahead.
+	// Send is who sends first. Zero: the caller, when it answers and nothing is ahead; see [SendNow].
 	Send SendMode
 
 	// Engine is how bytes move. Zero: chosen per connection. An explicit choice never falls back.

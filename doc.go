@@ -70,8 +70,9 @@
 // Winsock code of .NET) around package net's *os.SyscallError around the errno, and reads like net's. errors.Is finds
 // net.ErrClosed, os.ErrDeadlineExceeded, the context's error, the errno (where a system call has failed, so not after
 // Close) and the code, as in errors.Is(err, netstream.CodeConnectionReset). The end of the stream is io.EOF, never
-// wrapped. Argument and state errors are returned as they are. A Begin does not report a broken connection:
-// whoever begins writes and never ends them asks [NetworkStream.WriteErr], or finds it in Stats.
+// wrapped. Argument and state errors are returned as they are, except that what an End says of its result stands in an
+// IOError, as in .NET. A Begin does not report a broken connection: whoever begins writes and never ends them asks
+// [NetworkStream.WriteErr], or finds it in Stats.
 //
 // # Engines
 //

@@ -1,7 +1,7 @@
-// Hub sends each line of its standard input to everybody who is connected:
+// Hub sends each line of its standard input to everybody who is connected, until the input ends:
 //
-//	seq 1000000 | go run ./examples/hub
-//	nc 127.0.0.1 7000
+//	while date; do sleep 1; done | go run ./examples/hub
+//	nc 127.0.0.1 7000    # in another terminal
 //
 // docs/hub.md explains it.
 package main
