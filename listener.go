@@ -139,7 +139,7 @@ func (l *Listener) AcceptStream() (*NetworkStream, error) {
 
 func (l *Listener) opError(err error) error { return opError("accept", l.Addr(), nil, err) }
 
-// accept makes a stream of the next connection. onLoop: it will be used asynchronously.
+// accept makes a stream of the next connection that is fit for one. onLoop: it will be used asynchronously.
 func (l *Listener) accept(onLoop bool) (*NetworkStream, error) {
 	var pause time.Duration
 	for {
@@ -147,41 +147,54 @@ func (l *Listener) accept(onLoop bool) (*NetworkStream, error) {
 			return nil, err
 		}
 		conn, err := l.nextConn()
-		switch {
-		case err == nil:
-			s, err := l.streamOf(conn, onLoop, &pause)
-			if err == nil {
-				return s, nil
-			}
-			if err == errAcceptTimeout && l.hold(conn) {
+		if err != nil {
+			if err = l.withoutConn(err, &pause); err != nil {
 				return nil, err
 			}
-			conn.Close()
-			switch {
-			case l.hasClosed():
-				return nil, l.closedError()
-			case errors.Is(err, errGroupStopped):
-				<-l.closed // Shutdown is about to
-				return nil, l.closedError()
-			case errors.Is(err, errors.ErrUnsupported):
-				return nil, err
-			case aborted(err): // the kernel hands out connections that were reset while they waited
-			default:
-				if err := l.waitOut(&pause, err); err != nil {
-					return nil, err
-				}
-			}
-		case l.hasClosed():
-			return nil, l.closedError()
-		case aborted(err):
-		case exhausted(err):
-			if err := l.waitOut(&pause, err); err != nil {
-				return nil, err
-			}
-		default:
-			return nil, &IOError{Err: classify("accept", err)}
+			continue
+		}
+		s, err := l.streamOf(conn, onLoop, &pause)
+		if err == nil {
+			return s, nil
+		}
+		if err = l.withoutStream(conn, err, &pause); err != nil {
+			return nil, err
 		}
 	}
+}
+
+// withoutConn is what follows when no connection was accepted, because of err. It returns why accept fails; nil: it goes on
+// with the next connection.
+func (l *Listener) withoutConn(err error, pause *time.Duration) error {
+	switch {
+	case l.hasClosed():
+		return l.closedError()
+	case aborted(err):
+		return nil
+	case exhausted(err):
+		return l.waitOut(pause, err)
+	}
+	return &IOError{Err: classify("accept", err)}
+}
+
+// withoutStream is what follows when no stream could be made of conn, because of err. It returns what withoutConn returns.
+func (l *Listener) withoutStream(conn net.Conn, err error, pause *time.Duration) error {
+	if err == errAcceptTimeout && l.hold(conn) {
+		return err
+	}
+	conn.Close()
+	switch {
+	case l.hasClosed():
+		return l.closedError()
+	case errors.Is(err, errGroupStopped):
+		<-l.closed // Shutdown is about to
+		return l.closedError()
+	case errors.Is(err, errors.ErrUnsupported):
+		return err
+	case aborted(err): // the kernel hands out connections that were reset while they waited
+		return nil
+	}
+	return l.waitOut(pause, err)
 }
 
 // streamOf makes a stream of a connection that was accepted with the last descriptor, or the last place in the group, when
