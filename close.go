@@ -170,18 +170,19 @@ func (s *NetworkStream) noteFinSent(err error) {
 	}
 }
 
-// mustHoldEOF reports whether an end of stream must not be believed yet. A write in a call on the connection at this
-// moment may be about to report the reset that makes a read return 0: the kernel hands the error to one of them. On
-// a dead connection such a call returns at once, unless a disk keeps a slice of a file waiting. A write that only waits
-// for room has not taken the error, and after one that has reported a failure there is nothing more to learn.
+// mustHoldEOF reports whether an end of stream must not be believed yet. After a reset the kernel tells the error to one call
+// only, and another one sees an end: a write that is in a call at this moment may be the one that is told. So the end waits
+// until the write has reported. That takes no time on a dead connection, unless a disk keeps a slice of a file waiting. A write
+// that only waits for room takes no error, and once a failure is known there is nothing more to learn.
 func (s *NetworkStream) mustHoldEOF() bool {
 	s.mu.Lock()
 	w, t := &s.write, s.transport
+	hasOwner := w.phase == owned || w.phase == waiting
 	onlyWaits := w.phase == waiting && !w.calling && t.Traits().OnlyWaits[engine.Write]
-	works := w.phase == owned || w.phase == waiting
-	inCall := works && !onlyWaits && w.fin < finSending && s.dead == nil
+	inCall := hasOwner && !onlyWaits && w.fin < finSending
+	known := s.dead != nil
 	s.mu.Unlock()
-	return inCall && t.SawReset()
+	return inCall && !known && t.SawReset()
 }
 
 // holdPause is how long a read whose end is not believed yet waits before it looks again.

@@ -8,17 +8,17 @@ func (op *operation) complete() {
 	}
 }
 
-// completeAndLeave is complete and release in one step. The caller is not the last holder: the End that is still to come,
-// or the blocking call, waits for the completion. Whoever waits or has a handle leaves wake and handle as they are until it
-// is told.
+// completeAndLeave is complete and release(1) in one step. The caller is not the last holder: the End that is still to come,
+// or the blocking call, is one until the operation has completed. So notice may still use the operation: whoever waits, or
+// has a handle, keeps it until it is told.
 func (op *operation) completeAndLeave() {
-	w := op.word.Add(1<<64 - opHolder + opCompleted)
+	w := op.word.Add(1<<64 - opHolder + opCompleted) // minus one holder, plus the bit
 	if w&opNoticed != opCompleted {
 		op.notice(w)
 	}
 }
 
-// opNoticed are the bits of which a completion that nobody waits for finds only its own.
+// opNoticed are the bits that a completion looks at. When only its own is set, there is nobody to be told.
 const opNoticed = opCompleted | opPinned | opWaiting
 
 // notice wakes whoever waits for the completion, with which the word has become w. It is a function of its own so that the

@@ -46,24 +46,25 @@ func (s *NetworkStream) serveReads(last attempt, own *operation, budget int) (fi
 }
 
 // nextRead accounts for the last answer and returns the read to serve next, or nil after giving the direction up. ended
-// reports whether own was finished by the last answer.
+// reports whether own was finished by the last answer. An end that must not be believed yet (mustHoldEOF) ends nothing: the
+// read is tried again after holdPause.
 func (s *NetworkStream) nextRead(last attempt, own *operation, budget int) (op *operation, t engine.Connection, ended bool) {
 	r := &s.read
-	held := false
+	doubted := false
 	if last.err != nil {
-		held = isEnd(last.err) && s.mustHoldEOF()
+		doubted = isEnd(last.err) && s.mustHoldEOF()
 		last.err = readOutcome(last.err)
 	}
 	var fx effects
 	s.mu.Lock()
 	r.returned()
-	if !held && last.brought() {
+	if !doubted && last.brought() {
 		ended = s.readLocked(last, own, &fx)
 	}
 	if r.expired() { // begun after the deadline while somebody owned the direction
 		r.cutEverything(deadlineError(), &fx)
 	}
-	next := r.decide(s.residence == moving, budget <= 0 && !held, &fx)
+	next := r.decide(s.residence == moving, budget <= 0 && !doubted, &fx)
 	switch next {
 	case readOne:
 		op, t = r.current, s.transport
@@ -79,7 +80,7 @@ func (s *NetworkStream) nextRead(last attempt, own *operation, budget int) (op *
 	if next == readMove {
 		s.move()
 	}
-	if held && op != nil { // the direction is the timer's: nobody, Begin least of all, waits here
+	if doubted && op != nil { // the timer owns the direction meanwhile: nobody, Begin least of all, waits here
 		time.AfterFunc(holdPause, func() { s.serveReads(nothing, nil, turnBytes) })
 		op = nil
 	}
@@ -125,6 +126,7 @@ func (s *NetworkStream) carryOutReadsLocked(fx *effects) {
 func (s *NetworkStream) awaitData(t engine.Connection, op *operation) bool {
 	s.mu.Lock()
 	r := &s.read
+	// A read that is no blocking call, and has to wait, begins the move to a loop: leave says so.
 	if s.residence == moving || r.cutting() || !op.blocking() && s.residence.leave() {
 		s.mu.Unlock()
 		return false

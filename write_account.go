@@ -11,7 +11,7 @@ import "math/bits"
 func (w *writeQueue) account(taken, done int64, err error, fx *writeEffects) {
 	was, together := w.taken, w.taken == w.done && taken == done
 	var op *operation
-	if !together { // first: what is done completes, and its operation may live another life at once
+	if !together { // taken moves first: once done has moved past an operation, that may live another life
 		w.taken, op = w.pass(was, taken, err, nil)
 	}
 	var half *operation
@@ -31,10 +31,11 @@ func (w *writeQueue) account(taken, done int64, err error, fx *writeEffects) {
 	}
 }
 
-// accountAlone is account for a write that is alone in flight, of which something has gone out: the way of most writes. One
-// that is whole in the kernel ends in settle, where it takes one atomic step less. It reports whether it was one.
+// accountAlone is account for what most attempts are: one write is in flight, and some of it has gone out. It reports whether
+// this was such an attempt. A write that is whole in the kernel ends in settle then, which takes one atomic step less.
 func (w *writeQueue) accountAlone(taken, done int64, err error, fx *writeEffects) bool {
-	if taken != done || w.taken != w.done || w.done.at >= w.claimed { // or nothing is in flight: what there is, is not the owner's to look at
+	nothingInFlight := w.done.at >= w.claimed // then what is queued is not the owner's to look at
+	if taken != done || w.taken != w.done || nothingInFlight {
 		return false
 	}
 	op := w.solo[0]
@@ -64,8 +65,9 @@ func (w *writeQueue) endAlone(fx *writeEffects) {
 	fx.end(op)
 }
 
-// pass moves a mark by n bytes. With fx it is the mark done: what it passes is over. A write of no bytes is passed behind
-// others, and alone when the attempt has not failed. If the mark then stands inside an operation, pass returns that.
+// pass moves a mark on by n bytes. With fx it is the mark done: what it passes is over. If the mark then stands inside an
+// operation, pass returns that. A write of no bytes behind the n is passed too, unless the attempt has failed with err: it
+// may be that write which has failed.
 func (w *writeQueue) pass(mark place, n int64, err error, fx *writeEffects) (now place, inside *operation) {
 	var passed overs
 	offset := mark.offset

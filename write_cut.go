@@ -63,8 +63,9 @@ func (w *writeQueue) cutEverything(e error, fx *writeEffects) {
 	w.tidy(fx)
 }
 
-// forgetNumber is for a write that stops waiting for room and does not enter the queue: no Drain waits for the number that
-// it would have had.
+// forgetNumber is for a write that stops waiting for room and does not enter the queue. Those that wait for room will get the
+// numbers from next on, in line, and Drain counts on that: a Drain that waits for more than this one's number has one less
+// to wait for.
 func (w *writeQueue) forgetNumber(op *operation) {
 	if op.kind == kindRoom {
 		return

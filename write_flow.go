@@ -172,6 +172,7 @@ func (s *NetworkStream) awaitRoom(t engine.Connection) bool {
 	w, traits := &s.write, t.Traits()
 	batch, end := w.keep(traits)
 	s.mu.Lock()
+	// A write that nobody waits for in a blocking call, and that has to wait, begins the move to a loop: leave says so.
 	if s.residence == moving || w.cutting() || !w.headBlocks() && s.residence.leave() {
 		s.mu.Unlock()
 		return false

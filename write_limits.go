@@ -193,13 +193,16 @@ func (w *writeQueue) makeRoom(size int64, fx *writeEffects) (admitted bool) {
 	return admitted
 }
 
-// dropHelps reports whether a write of that size would be admitted if queued ones were dropped, behind the blocking writes
-// that wait for room already. Nothing is dropped in vain. It looks no further than it has to.
+// dropHelps reports whether dropping queued writes would make room for one of that size, so that nothing is dropped in vain. The
+// blocking writes that wait for room are let in first, so their room has to be made as well. It stops at the first entry that
+// would be enough.
 func (w *writeQueue) dropHelps(size int64) bool {
 	g := w.config.Group
 	pendingWrites, pendingBytes := w.pending()
-	var writes, bytes int64 // that come with it, less those that go
-	var asked, ahead int64  // what a WaitRoom asks for, behind the bytes before it: it reserves nothing, but holds up those behind it
+	var writes, bytes int64 // of the blocking writes that are let in first, less those that are dropped
+	// A WaitRoom reserves nothing, but holds up those behind it until there is the room that it asks for. asked is the most that
+	// there has to be room for because of one so far, ahead the same of those that stand ahead of a blocking write.
+	var asked, ahead int64
 	for op := w.roomHead(); op != nil; op = op.next {
 		if op.kind == kindRoom {
 			asked = max(asked, bytes+min(op.size, maxCounted))

@@ -244,19 +244,21 @@ func (w *writeQueue) claimHalf() {
 	}
 }
 
-// unclaim gives back what is in flight from the number end on, so that it can be cancelled again. What has started stays.
+// unclaim gives back what is in flight from the number end on, so that it can be cancelled again. An entry of which the engine
+// has taken some stays in flight.
 func (w *writeQueue) unclaim(end uint64) {
-	started := w.taken.at
+	behind := w.taken.at // the last entry of which the engine has taken some
 	if w.taken.offset > 0 {
-		started++
+		behind++
 	}
-	w.claimed = min(w.claimed, max(end, started))
+	w.claimed = min(w.claimed, max(end, behind))
 	if w.claimed == w.taken.at && w.done != w.taken {
 		w.endInFlight()
 	}
 }
 
-// endInFlight has what is in flight end with a live entry: what the engine has taken last may have been cut.
+// endInFlight has what is in flight end with a live entry. The engine has taken all of it and still holds some; the last
+// entries may have been cut meanwhile, and nothing would move claimed past them.
 func (w *writeQueue) endInFlight() {
 	end := w.done.at
 	for at, ok := w.head(); ok && w.seqOf(at) < w.claimed; at, ok = w.after(at) {
@@ -280,10 +282,9 @@ const (
 	stepYield                     // nothing: the direction was given up, and the loop is to go on
 )
 
-// decide ends and admits what is due, and says what the owner does next. over says that the turn is over.
-//
-// held is what the engine says of bytes of its own: the direction does not rest before they are in the kernel, except that
-// nothing follows half a message.
+// decide ends and admits what is due, and says what the owner does next. moving says that the stream is changing its engine,
+// over that the turn is over. held says that the engine holds bytes that are not in the kernel: until they are, the owner goes
+// on sending. Behind a tear after which nobody may go on it does not: half a message is out, and what is held would follow it.
 func (w *writeQueue) decide(moving, over, held bool, fx *writeEffects) writeStep {
 	if w.cutting() {
 		w.applyCuts(fx)
@@ -300,7 +301,7 @@ func (w *writeQueue) decide(moving, over, held bool, fx *writeEffects) writeStep
 		return stepPark
 	}
 	w.failHeads(fx)
-	for w.more(fx) {
+	for w.more(fx) { // all that is claimed may have to fail, and then there may be more
 		w.claim()
 		w.failHeads(fx)
 		if w.inFlight() {
@@ -322,7 +323,7 @@ func (w *writeQueue) decide(moving, over, held bool, fx *writeEffects) writeStep
 		w.rest(&fx.effects)
 		next = stepRest
 	}
-	if op := w.solo[0]; op != nil && op.begun == 0 { // its own attempt has not finished it
+	if op := w.solo[0]; op != nil && op.begun == 0 { // Begin's own attempt has not finished it: from now on it has an age
 		op.begun = engine.SinceStart()
 	}
 	w.tidy(fx)

@@ -98,9 +98,9 @@ func (w *writeQueue) endTorn(at spot, fx *writeEffects) {
 	w.endFailed(e.op, failure, fx)
 }
 
-// endStarted ends an entry in flight with e. A part of it that is out tears the stream. cut says that its own limit has
-// ended it, not the connection: a blocking Write then tells how much has been taken, and what the engine holds of that
-// is still to go out.
+// endStarted ends an entry in flight with e. If a part of it is out, the stream is torn. cut says that a limit, a context or
+// Close has ended it, and not the connection. A blocking Write that its own limit cuts returns how much the engine has
+// taken, and what the engine holds of that still goes out (leaveHeld), so that the next Write goes on at the right byte.
 func (w *writeQueue) endStarted(at spot, e error, cut bool, fx *writeEffects) {
 	en, seq := w.entryOf(at), w.seqOf(at)
 	done, taken := w.reached(seq, en.size())
@@ -139,8 +139,8 @@ func (w *writeQueue) reached(seq uint64, size int64) (done, taken int64) {
 	return of(w.done), of(w.taken)
 }
 
-// leaveHeld has nobody wait any more for the write at that spot, of which the engine has taken so much: what it holds of
-// that is still on its way, and takes its place in the count of what is done.
+// leaveHeld is for a write that has ended although the engine holds bytes of it. An operation that nobody waits for takes its
+// place in the queue, as long as what the engine has taken: so the marks still count right while the rest goes out.
 func (w *writeQueue) leaveHeld(at spot, taken int64) {
 	seq := w.seqOf(at)
 	held := newOperation(nil, kindWrite, nil, nil)

@@ -90,10 +90,12 @@ func (op *operation) onePiece() [][]byte {
 	return op.buffer[:]
 }
 
-// fill returns what is left of what is in flight, as far as one send takes it. The slices are good until the next fill.
+// fill returns what is left of what is in flight, as far as one send takes it. The slices are good until the next fill. A write
+// of no bytes is sent only when it comes first, and then alone: behind others it is part of their send.
 func (w *writeQueue) fill(v *vectors) [][]byte {
 	v.reset()
-	bytes, offset, n := 0, w.taken.offset, 0
+	bytes, n := 0, 0         // what is filled in, and of how many entries that is
+	offset := w.taken.offset // where the first entry goes on; 0 for the others
 	k := w.from(w.taken.at)
 entries:
 	for ops, posts := k.next(); ops != nil; ops, posts = k.next() {
@@ -119,7 +121,7 @@ entries:
 			if p = p[offset:]; len(p) > 0 {
 				v.add(p, gatherBytes)
 				bytes += len(p)
-			} else if v.used == 0 { // a zero-length send goes out alone; behind others it is part of the send
+			} else if v.used == 0 {
 				v.used = 1
 				return v.slots[:1]
 			}

@@ -24,7 +24,7 @@ type sealed struct {
 // mark is the end of a record of data.
 type mark struct {
 	end  int // in bytes
-	data int // how many bytes of data are in the kernel when the record is
+	data int // how many more bytes of data are in the kernel when the record is; until countData, the record's length
 }
 
 var sealedPool = sync.Pool{New: func() any {

@@ -63,8 +63,9 @@ func (t *TLS) seal(vectors [][]byte) (taken int, err error) {
 // smallRecords is how many bytes crypto/tls sends in records that grow slowly, before it makes full ones.
 const smallRecords = 128 << 10
 
-// recordLimit is how much data may be sealed at once. In a record that was sealed together with others, data is counted by
-// the length of the record. Where that is not exact, each record is sealed alone: 1,024 bytes fit in the smallest one.
+// recordLimit is how much data conn.Write may get at once. When it makes several records of that, countData has to tell how
+// much data is in each. Where it cannot, as long as crypto/tls makes small records, conn.Write gets no more than fits in one:
+// the smallest holds 1,024 bytes.
 func (t *TLS) recordLimit() int {
 	if t.steady || t.small >= smallRecords {
 		return recordBytes
@@ -95,13 +96,15 @@ func (t *TLS) sealRecord(p []byte) (int, error) {
 	return n, nil
 }
 
-// countData spreads n bytes of data over the records that they were sealed in, by the length of these.
+// countData notes for each record how many of the n bytes of data it holds. keep has set data to the record's own length. With
+// a steady cipher suite each record is longer than its data by the same number of bytes. Otherwise only the sum is known, and
+// all of the data counts with the last record.
 func (t *TLS) countData(records []mark, n int) {
-	total := 0
+	sealed := 0
 	for _, r := range records {
-		total += r.data
+		sealed += r.data
 	}
-	added := (total - n) / max(len(records), 1)
+	added := (sealed - n) / max(len(records), 1) // to the data of each record
 	for i := range records {
 		r := &records[i]
 		switch {

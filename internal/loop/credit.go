@@ -13,14 +13,14 @@ type Credit struct {
 func (c *Credit) Take(now uint64, most uint8) bool {
 	for {
 		old := c.word.Load()
-		taken := old
-		if old>>8 != now<<8>>8 {
-			taken = now << 8
+		current := old
+		if old>>8 != now<<8>>8 { // of an earlier moment; the word has room for 56 bits of it
+			current = now << 8
 		}
-		if uint8(taken) >= most {
+		if taken := uint8(current); taken >= most {
 			return false
 		}
-		if c.word.CompareAndSwap(old, taken+1) {
+		if c.word.CompareAndSwap(old, current+1) {
 			return true
 		}
 	}

@@ -100,9 +100,9 @@ func (l *Loop) Post(t Task) {
 	l.dog.wake()
 }
 
-// next takes the oldest task for w. Without a task: how says how w is to harvest
-// before it runs more; if it is not to, w has no permit any more, either because
-// it was lost or because the queue is empty and it was given back.
+// next returns the oldest task, for w to run. Without a task: if how is a way to
+// harvest, w is to do that and to ask again; if it is lookNot, w is done and has
+// no permit any more, because that was lost, or given back with an empty queue.
 func (l *Loop) next(w *worker) (t Task, how look) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -135,10 +135,11 @@ const (
 	lookAll       // everything
 )
 
-// lookLocked says how w harvests between two turns. The poller is in no hurry:
-// it harvests until nothing is left before it parks. But tasks can be long, and
-// with a batch for each turn the last of many sockets would wait for many turns,
-// so once in a tick it takes everything too.
+// lookLocked says how w harvests between two turns. Whoever is not the poller
+// takes everything, see harvestAll. The poller may take one batch: it harvests
+// until nothing is left before it parks. But tasks can be long, and with one batch
+// for each turn the last of many sockets would wait for many turns. So the poller
+// takes everything too, once in each tick.
 func (l *Loop) lookLocked(w *worker) look {
 	if l.poller != w {
 		return lookAll
