@@ -204,29 +204,31 @@ func (t *portable) StartCloseWrite(id uint32) bool {
 	if t.foreign == nil || t.raw != nil {
 		return false
 	}
-	go func() {
-		err := t.beginForeign(Write, id, callEnding)
-		for err == ErrInterrupted && !t.foreign.final.Load() { // no deadline interrupts this
-			err = t.beginForeign(Write, id, callEnding)
-		}
-		if err == nil {
-			err = errVanished
-			defer func() {
-				if err == errVanished {
-					err = t.breakOff(err)
-				}
-				t.owner.WriteReturned(0, t.end(Write, err))
-			}()
-			if h := t.foreign.handshake; h != nil && h.err != nil { // crypto/tls says only that it is not over
-				err = h.err
-				return
-			}
-			err = t.CloseWrite()
-			return
-		}
-		t.owner.WriteReturned(0, err)
-	}()
+	go t.closeWriteForeign(id)
 	return true
+}
+
+func (t *portable) closeWriteForeign(id uint32) {
+	err := t.beginForeign(Write, id, callEnding)
+	for err == ErrInterrupted && !t.foreign.final.Load() { // no deadline interrupts this
+		err = t.beginForeign(Write, id, callEnding)
+	}
+	if err != nil {
+		t.owner.WriteReturned(0, err)
+		return
+	}
+	err = errVanished // unless CloseWrite returns
+	defer func() {
+		if err == errVanished {
+			err = t.breakOff(err)
+		}
+		t.owner.WriteReturned(0, t.end(Write, err))
+	}()
+	if h := t.foreign.handshake; h != nil && h.err != nil { // crypto/tls says only that it is not over
+		err = h.err
+		return
+	}
+	err = t.CloseWrite()
 }
 
 // beginForeign prepares a call of that id that may block, and waits for the handshake first.
