@@ -1,6 +1,7 @@
 package netstream
 
 import (
+	"math"
 	"sync"
 	"sync/atomic"
 )
@@ -50,7 +51,8 @@ func (g *Group) shrink(size, n int64) {
 }
 
 func (g *Group) fits(size int64) bool {
-	return g.within(g.limits.bytes.Load()+size, g.limits.writes.Load()+1)
+	bytes := g.limits.bytes.Load()
+	return g.within(bytes+min(size, math.MaxInt64-bytes), g.limits.writes.Load()+1) // a WaitRoom may ask for any size
 }
 
 func (g *Group) within(bytes, writes int64) bool {

@@ -2,6 +2,7 @@ package netstream
 
 import (
 	"errors"
+	"math"
 	"net"
 	"runtime"
 	"testing"
@@ -99,6 +100,36 @@ func TestGroupLimits_RoomGoesRound(t *testing.T) {
 				t.Fatal(round, err)
 			}
 			from, to = to, from
+		}
+	})
+}
+
+// A wait for more room than there can be ends when nothing is pending in the group, however much it asks for.
+func TestGroupLimits_AHugeWaitRoomWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := &Group{MaxPendingBytes: 100 << 10}
+		a, fromA := Pipe(&Config{Group: g})
+		other, _ := Pipe(&Config{Group: g})
+		for _, s := range g.snapshot() {
+			defer s.Close()
+		}
+		if _, err := a.BeginWrite(make([]byte, 65<<10), 0, 65<<10, nil, nil); err != nil { // more than the Pipe holds
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		waits, err := other.BeginWaitRoom(math.MaxInt64, nil, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if waits.IsCompleted() {
+			t.Error("there is room although something is pending")
+		}
+		if _, err := fromA.Read(make([]byte, 64<<10)); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if !waits.IsCompleted() {
+			t.Error("nothing is pending, and it waits")
 		}
 	})
 }
