@@ -61,10 +61,10 @@ func (w *writeQueue) fits(size int64) bool {
 	return w.config.admits(writes, bytes, size)
 }
 
-// hasRoom is fits for the group as well.
+// hasRoom reports whether Begin would admit a write of that size without dropping, if nobody waited for room.
 func (w *writeQueue) hasRoom(size int64) bool {
 	g := w.config.Group
-	return w.fits(size) && (g == nil || g.fits(size))
+	return !w.piledUp() && w.fits(size) && (g == nil || g.fits(size))
 }
 
 // pending returns the writes that count against the limits, and their bytes.
@@ -168,18 +168,20 @@ func (w *writeQueue) roomEnds(op *operation, dropOldest bool) bool {
 // runs leaves behind, whatever the limits are.
 const maxPiled = DefaultMaxPendingWrites
 
+// piledUp reports whether no write is begun before more callbacks have started.
+func (w *writeQueue) piledUp() bool {
+	return w.config.Overflow == OverflowDropOldest && w.piled.Load() >= maxPiled
+}
+
 // admit counts a write of that size as pending if that needs no dropping. Nobody overtakes those who wait for room.
 func (w *writeQueue) admit(size int64) bool {
-	if w.config.Overflow == OverflowDropOldest && w.piled.Load() >= maxPiled {
-		return false
-	}
-	return w.roomWrites == 0 && w.charge(size)
+	return !w.piledUp() && w.roomWrites == 0 && w.charge(size)
 }
 
 // makeRoom is admit for a queue that is full: it drops what was begun first and has not started, if that is the
 // policy and it helps.
 func (w *writeQueue) makeRoom(size int64, fx *writeEffects) (admitted bool) {
-	if w.config.Overflow != OverflowDropOldest || w.piled.Load() >= maxPiled || !w.dropHelps(size) {
+	if w.config.Overflow != OverflowDropOldest || w.piledUp() || !w.dropHelps(size) {
 		return false
 	}
 	for at, ok := w.liveFrom(w.claimed); ok; {

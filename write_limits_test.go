@@ -229,3 +229,44 @@ func TestDropOldest_CallbacksThatStartAreNotPiled(t *testing.T) {
 		}
 	})
 }
+
+// Behind a callback that blocks, WaitRoom waits until Begin takes writes again: whoever was refused would spin.
+func TestDropOldest_WaitRoomWaitsForCallbacksThatPileUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := Pipe(&Config{Overflow: OverflowDropOldest})
+		defer b.Close()
+		defer a.Close()
+		release := make(chan struct{})
+		begin := func(f AsyncCallback) error {
+			_, err := a.BeginWrite([]byte("x"), 0, 1, f, nil)
+			return err
+		}
+		for _, f := range []AsyncCallback{func(AsyncResult) { <-release }, func(AsyncResult) {}} {
+			if err := begin(f); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+		}
+		a.write.piled.Add(maxPiled - 1) // those that many Begins would leave
+		if err := begin(nil); err != ErrQueueFull {
+			t.Fatalf("Begin: %v", err)
+		}
+		waits, err := a.BeginWaitRoom(1, nil, nil)
+		if err != nil || waits.IsCompleted() {
+			t.Fatalf("there is room: %t, %v", waits.IsCompleted(), err)
+		}
+		close(release)
+		synctest.Wait()
+		if !waits.IsCompleted() {
+			t.Fatal("a callback has started, and nobody was let in")
+		}
+		if err := a.EndWaitRoom(waits); err != nil {
+			t.Error(err)
+		}
+		if err := begin(nil); err != nil {
+			t.Errorf("Begin: %v", err)
+		}
+		synctest.Wait()
+		a.write.piled.Add(1 - maxPiled)
+	})
+}

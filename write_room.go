@@ -86,14 +86,14 @@ func (s *NetworkStream) serveRoom() {
 func (s *NetworkStream) discharge(op *operation) {
 	w := &s.write
 	switch op.room {
-	case roomPiled:
-		w.piled.Add(-1)
-		return
 	case roomNone:
 		return
+	case roomPiled:
+		w.piled.Add(-1)
+	default:
+		op.room = roomNone
+		w.uncountIn(s.config.Group, op.size)
 	}
-	op.room = roomNone
-	w.uncountIn(s.config.Group, op.size)
 	if w.roomWanted.Load() {
 		s.serveRoom()
 	}
