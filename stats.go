@@ -18,7 +18,7 @@ type Stats struct {
 	FailedWrites  uint64        // begun writes that failed, ended or not; those cancelled or dropped are not among them
 	PendingBytes  int64         // of writes that are pending, see [NetworkStream.Pending]
 	PendingWrites int           // their number
-	OldestPending time.Duration // age of the oldest write that the kernel has not accepted yet; 0: none
+	OldestPending time.Duration // age of the oldest write that the kernel has not accepted yet, about that if it is a post; 0: none
 	Streams       int           // how many streams were counted: 1, or those still in the group
 	WriteErr      error         // what WriteErr says; of a group, that of some stream whose writing has failed
 }

@@ -63,9 +63,11 @@ type chunk struct {
 	seq        uint64        // of its first entry
 	ops        []*operation  // of all entries, filled in or not
 	posts      [][]byte      // the same; most queues have operations or posts, so one of the two is not touched
-	begun      time.Duration // when its first entry was queued; a post has no time of its own
+	begun      time.Duration // a time for posts, which have none of their own; see ages
+	lateBegun  time.Duration // the same for those from the index late on
 	live       uint32        // a bit for each entry that is not a hole and not over
 	used       uint8         // entries that have been filled in; entries are added to the last chunk only
+	late       uint8         // 0: begun is for all
 	posted     bool          // one of them is a post, or was
 }
 
@@ -117,7 +119,7 @@ func giveBackChunks(c *chunk) {
 	for c != nil {
 		next := c.next
 		c.clear(0, int(c.used))
-		c.next, c.prev, c.live, c.used, c.posted = nil, nil, 0, 0, false
+		c.next, c.prev, c.live, c.used, c.late, c.posted = nil, nil, 0, 0, 0, false
 		if len(c.ops) == smallChunk {
 			smallChunks.Put(c)
 		} else {
@@ -148,9 +150,28 @@ func (l *chunkList) post(p []byte, seq uint64, begun time.Duration) {
 	c := l.last
 	if c == nil || int(c.used) == len(c.posts) {
 		c = l.grow(seq, begun)
+	} else {
+		c.ages(begun)
 	}
 	c.posts[c.used], c.posted = p, true
 	c.filled()
+}
+
+// ages notes the time at which a post is queued, if the head has passed the last one that was noted. So a post is taken for
+// older than it is by no more than the time that an earlier one has waited, although one time serves many.
+func (c *chunk) ages(begun time.Duration) {
+	if c.late == 0 || c.firstLive() >= int(c.late) {
+		c.begun = c.headBegun()
+		c.late, c.lateBegun = c.used, begun
+	}
+}
+
+// headBegun is when the first live entry was queued, if that is a post, or a little before.
+func (c *chunk) headBegun() time.Duration {
+	if c.late > 0 && c.firstLive() >= int(c.late) {
+		return c.lateBegun
+	}
+	return c.begun
 }
 
 // filled notes that the next entry has been filled in.

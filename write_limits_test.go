@@ -1,6 +1,7 @@
 package netstream
 
 import (
+	"io"
 	"math"
 	"testing"
 	"testing/synctest"
@@ -190,6 +191,34 @@ func TestOldestPending_OfEveryKind(t *testing.T) {
 			t.Fatal(err)
 		}
 		want("just posted", 1)
+	})
+}
+
+// A subscriber that is always a little behind is no older than that: the age of a post is not that of one that went out long
+// ago. It may be twice what it is, and is never less.
+func TestOldestPending_OfPostsThatNeverRunOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := Pipe(nil)
+		defer b.Close()
+		defer a.Close()
+		const size, behind = 64 << 10, 3 // the pipe holds one
+		p := make([]byte, size)
+		for i := range 100 {
+			if err := a.Post(p); err != nil {
+				t.Fatal(err)
+			}
+			if i > behind {
+				if _, err := io.ReadFull(b, make([]byte, size)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			synctest.Wait()
+			age, want := a.Stats().OldestPending, time.Duration(min(i-1, behind-1))*time.Second
+			if i > 1 && (age < want || age > 2*want) {
+				t.Errorf("post %d: the oldest one is said to be %v old, and is %v", i, age, want)
+			}
+			time.Sleep(time.Second)
+		}
 	})
 }
 

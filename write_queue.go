@@ -160,7 +160,8 @@ func (w *writeQueue) beginTime() time.Duration {
 	return w.clock
 }
 
-// oldest is when the first write that is not over was begun; 0: there is none, or it is in its first attempt.
+// oldest is when the first write that is not over was begun, of a post about when; 0: there is none, or it is in its first
+// attempt.
 func (w *writeQueue) oldest() time.Duration {
 	if w.solo[0] != nil {
 		return w.solo[0].begun
@@ -172,7 +173,7 @@ func (w *writeQueue) oldest() time.Duration {
 	if op := c.ops[c.firstLive()]; op != nil {
 		return op.begun
 	}
-	return c.begun
+	return c.headBegun()
 }
 
 // oldestAge is how long ago that was; 0: never.
