@@ -36,7 +36,8 @@ const (
 	// callback that blocks, they must not pile up without end.
 	OverflowDropOldest
 	// OverflowClose makes Begin return ErrQueueFull and closes the stream with that cause: the slow
-	// consumer is disconnected.
+	// consumer is disconnected. At a limit of the [Group] that is the stream whose Begin finds no room, although
+	// others hold it.
 	OverflowClose
 )
 
