@@ -4,7 +4,9 @@ import "context"
 
 // WaitRoom returns nil when a Begin of a write of that many bytes would be admitted, as far as can be known
 // while others write too. It waits in line with blocking writes. Errors: ctx.Err, a closed or read-only stream, a write
-// deadline that passes, and [*ArgumentOutOfRangeError] for negative bytes.
+// deadline that passes, and [*ArgumentOutOfRangeError] for negative bytes. In a callback of a write it may wait for ever:
+// what holds the room may be callbacks that wait for this one. There, use [NetworkStream.BeginWaitRoom], or a blocking write,
+// which gets through.
 func (s *NetworkStream) WaitRoom(ctx context.Context, bytes int64) error {
 	if ctx == nil {
 		return &ArgumentNullError{ParamName: "ctx"}
