@@ -323,10 +323,11 @@ func codeOf(err error) SocketErrorCode {
 	return CodeSocketError
 }
 
-// peel takes off what opError will put on again: who failed where. An *os.SyscallError stays if it is what it says.
+// peel takes off what opError will put on again: who failed where. An *os.SyscallError stays if it is what it says. Errors of
+// a foreign connection are not compared with each other: they may be of a type that cannot be.
 func peel(err error) error {
 	for {
-		inner := err
+		var inner error
 		switch e := err.(type) {
 		case *net.OpError:
 			inner = e.Err
@@ -340,7 +341,7 @@ func peel(err error) error {
 				inner = below
 			}
 		}
-		if inner == nil || inner == err {
+		if inner == nil {
 			return err
 		}
 		err = inner

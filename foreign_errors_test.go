@@ -4,8 +4,10 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 	"syscall"
 	"testing"
+	"testing/synctest"
 )
 
 // wrappingError is a foreign error around one of ours, and asks the stream something whenever it is asked what it is.
@@ -66,5 +68,82 @@ func TestForeignWriteMayFailWithEOF(t *testing.T) {
 	}
 	if n, err := s.Read(make([]byte, 1)); n != 0 || err != io.EOF {
 		t.Errorf("Read: %d, %v", n, err)
+	}
+}
+
+// No foreign error runs under the engine's lock either. One that ends an interrupted call is asked there whether it is that of
+// the deadline.
+func TestForeignErrorsOfAnInterruptedCallMayCallTheStream(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ours, theirs := net.Pipe()
+		defer theirs.Close()
+		var failure error
+		s, err := New(lateConn{askingConn{ours, &failure}}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		failure = lateError{askingError{s}}
+		ar, err := s.BeginRead(make([]byte, 1), 0, 1, nil, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if !s.Cancel(ar) {
+			t.Error("Cancel says false")
+		}
+		if _, err := s.EndRead(ar); !errors.Is(err, CodeOperationAborted) {
+			t.Errorf("the read: %v", err)
+		}
+	})
+}
+
+// lateConn's Read waits for its deadline.
+type lateConn struct{ askingConn }
+
+func (c lateConn) Read(p []byte) (int, error) {
+	_, err := c.Conn.Read(p)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		err = *c.err
+	}
+	return 0, err
+}
+
+// lateError is a deadline's. It looks for input, which asks the engine.
+type lateError struct{ askingError }
+
+func (e lateError) Timeout() bool { _, err := e.s.DataAvailable(); return err == nil }
+
+// listError cannot be compared: an == of two of them panics.
+type listError []string
+
+func (e listError) Error() string { return e[0] }
+
+// An error may be of any type.
+func TestForeignErrorsThatCannotBeCompared(t *testing.T) {
+	for name, failure := range map[string]error{
+		"bare":    listError{"out of order"},
+		"wrapped": &net.OpError{Op: "read", Err: listError{"out of order"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ours, theirs := net.Pipe()
+			defer theirs.Close()
+			s, err := New(askingConn{ours, &failure}, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, rerr := s.Read(make([]byte, 1))
+			_, werr := s.Write(make([]byte, 1))
+			_ = s.CloseWithError(listError{"the end"})
+			var list listError
+			for what, err := range map[string]error{"Read": rerr, "Write": werr} {
+				if !errors.As(err, &list) || list[0] != "out of order" {
+					t.Errorf("%s: %v", what, err)
+				}
+			}
+			if !errors.As(s.Err(), &list) || list[0] != "the end" {
+				t.Errorf("Err: %v", s.Err())
+			}
+		})
 	}
 }

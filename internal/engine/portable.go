@@ -244,14 +244,14 @@ func (t *portable) end(d Direction, err error) error {
 		return err
 	}
 	t.mu.Lock()
-	defer t.mu.Unlock()
 	h.word.Store(0)
 	if t.foreign != nil {
 		close(t.foreign.pokes[d].over)
 	} else {
 		_ = t.setDeadline(d, time.Time{})
 	}
-	if isTimeout(err) {
+	t.mu.Unlock()
+	if isTimeout(err) { // foreign code
 		return ErrInterrupted
 	}
 	return err
