@@ -45,8 +45,7 @@ func newStream(conn net.Conn, c *Config, onLoop bool) (*NetworkStream, error) {
 	if err := c.Group.reserve(); err != nil {
 		return nil, s.opError("new", err)
 	}
-	if err := s.attach(conn, onLoop); err != nil {
-		c.Group.giveUp()
+	if err := s.attachOrGiveUp(conn, onLoop); err != nil {
 		return nil, err
 	}
 	if err := c.Group.join(s); err != nil { // last: whoever finds a stream in the group may use it
@@ -54,6 +53,20 @@ func newStream(conn net.Conn, c *Config, onLoop bool) (*NetworkStream, error) {
 		return nil, err
 	}
 	return s, nil
+}
+
+// attachOrGiveUp gives the place in the group up if the stream gets no transport, also when a method of conn panics or
+// ends the goroutine.
+func (s *NetworkStream) attachOrGiveUp(conn net.Conn, onLoop bool) error {
+	attached := false
+	defer func() {
+		if !attached {
+			s.config.Group.giveUp()
+		}
+	}()
+	err := s.attach(conn, onLoop)
+	attached = err == nil
+	return err
 }
 
 // bareStream makes a stream that has no transport yet.
@@ -75,14 +88,23 @@ var (
 	errNotConnected = errors.New("the connection is not connected")
 )
 
+// packets reports whether conn is one of datagrams or packets. A *net.UnixConn has the methods for those whatever it is, and
+// so has what embeds one.
+func packets(conn net.Conn) bool {
+	if _, ok := conn.(net.PacketConn); !ok {
+		return false
+	}
+	a := conn.LocalAddr()
+	if engine.IsNil(a) {
+		_, never := conn.(*net.UnixConn) // a zero value, which was never connected
+		return !never
+	}
+	return a.Network() != "unix"
+}
+
 // checkConnected tells a connected stream from anything else that is a net.Conn.
 func checkConnected(conn net.Conn) error {
-	switch c := conn.(type) {
-	case *net.UnixConn:
-		if a := c.LocalAddr(); a != nil && a.Network() != "unix" {
-			return codeError(CodeOperationNotSupported, errNotStream)
-		}
-	case net.PacketConn:
+	if packets(conn) {
 		return codeError(CodeOperationNotSupported, errNotStream)
 	}
 	if !engine.OnSocket(conn) {

@@ -3,6 +3,8 @@ package netstream
 import (
 	"net"
 	"sync/atomic"
+
+	"github.com/seed-9ac8cf60/netstream/internal/engine"
 )
 
 // addresses are the two ends of a connection, as they were when the stream took it over. Those of TCP are kept
@@ -28,8 +30,17 @@ type packedAddr struct {
 
 func (a *addresses) keep(local, remote net.Addr) {
 	if !a.local.pack(local) || !a.remote.pack(remote) {
+		local, remote = orNil(local), orNil(remote)
 		a.made.Store(&ends{local, remote, networkOf(local, remote)})
 	}
+}
+
+// orNil takes a nil pointer, whose methods may panic, for no address.
+func orNil(a net.Addr) net.Addr {
+	if engine.IsNil(a) {
+		return nil
+	}
+	return a
 }
 
 // pack reports false for what it could not give back as it was.

@@ -19,7 +19,6 @@ func TestAddressesComeBackAsTheyWere(t *testing.T) {
 		{unix, &net.UnixAddr{Net: "unix"}},
 		{tcp("10.0.0.1:80"), unix},
 		{&net.TCPAddr{}, &net.TCPAddr{IP: net.IP{1, 2, 3}, Port: 70000}},
-		{(*net.TCPAddr)(nil), nil},
 	} {
 		var a addresses
 		a.keep(pair[0], pair[1])
@@ -28,8 +27,21 @@ func TestAddressesComeBackAsTheyWere(t *testing.T) {
 		}
 	}
 	var a addresses
+	for _, null := range []net.Addr{nil, (*net.TCPAddr)(nil), (*unhelpfulAddr)(nil)} {
+		a = addresses{}
+		if a.keep(null, null); a.localAddr() != nil || a.remoteAddr() != nil {
+			t.Errorf("%#v became %#v and %#v", null, a.localAddr(), a.remoteAddr())
+		}
+	}
+	a = addresses{}
 	a.keep(tcp("10.0.0.1:1"), tcp("10.0.0.2:2"))
 	if a.localAddr() != a.localAddr() || a.remoteAddr() != a.remoteAddr() {
 		t.Error("another object at the next call: as the key of a map it is not found again")
 	}
 }
+
+// unhelpfulAddr panics when it is asked through a nil pointer.
+type unhelpfulAddr string
+
+func (a unhelpfulAddr) Network() string { return string(a) }
+func (a unhelpfulAddr) String() string  { return string(a) }

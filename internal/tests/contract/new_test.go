@@ -120,9 +120,24 @@ func newUnixOf(t *testing.T, network string) {
 	}
 	defer conn.Close()
 	rowNotConn(t, conn, netstream.CodeOperationNotSupported)
+	rowNotConn(t, struct{ *net.UnixConn }{conn.(*net.UnixConn)}, netstream.CodeOperationNotSupported)
 	if gram, ok := ln.(net.Conn); ok {
 		rowNotConn(t, gram, netstream.CodeOperationNotSupported)
 	}
+}
+
+// A type that embeds a *net.UnixConn has its methods for datagrams, and is a stream all the same.
+func TestContractNewEmbedsAUnixStream(t *testing.T) {
+	c := kit.ConnCase{Network: "unix"}
+	if !c.Usable() {
+		t.Skip("no Unix sockets here")
+	}
+	a, b := c.NetPair(t)
+	defer b.Close()
+	s := kit.MustNew(t, struct{ *net.UnixConn }{a.(*net.UnixConn)}, nil)
+	defer s.Close()
+	kit.WriteText(t, b, "hello")
+	kit.ReadText(t, s, "hello")
 }
 
 // Row 11: a conn does not remember that a half was shut down, so it can still become a stream.
