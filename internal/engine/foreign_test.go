@@ -18,6 +18,9 @@ type rude struct {
 	read, write func(p []byte) (int, error)
 	deaf        bool // deadlines do nothing
 	stuck       bool // Close does nothing
+
+	setDeadline func(d engine.Direction, at time.Time) error // nil: as it should be
+	close       func() error                                 // the same
 }
 
 func (c *rude) Read(p []byte) (int, error) {
@@ -42,6 +45,9 @@ func (c *rude) SetDeadline(t time.Time) error {
 }
 
 func (c *rude) SetReadDeadline(t time.Time) error {
+	if c.setDeadline != nil {
+		return c.setDeadline(engine.Read, t)
+	}
 	if c.deaf {
 		return nil
 	}
@@ -49,6 +55,9 @@ func (c *rude) SetReadDeadline(t time.Time) error {
 }
 
 func (c *rude) SetWriteDeadline(t time.Time) error {
+	if c.setDeadline != nil {
+		return c.setDeadline(engine.Write, t)
+	}
 	if c.deaf {
 		return nil
 	}
@@ -56,6 +65,9 @@ func (c *rude) SetWriteDeadline(t time.Time) error {
 }
 
 func (c *rude) Close() error {
+	if c.close != nil {
+		return c.close()
+	}
 	if c.stuck {
 		return nil
 	}
@@ -63,14 +75,17 @@ func (c *rude) Close() error {
 }
 
 // open makes an engine over c, one end of a pipe in memory.
-func (c *rude) open(t *testing.T) *under {
+func (c *rude) open(t *testing.T) *under { return c.openAs(t, c, engine.Options{}) }
+
+// openAs makes an engine over conn, which is c or has it below.
+func (c *rude) openAs(t *testing.T, conn net.Conn, o engine.Options) *under {
 	k := kind{name: "rude", any: true, dial: func(t testing.TB) (net.Conn, net.Conn) {
 		var theirs net.Conn
 		c.Conn, theirs = net.Pipe()
 		t.Cleanup(func() { c.Conn.Close() })
-		return c, theirs
+		return conn, theirs
 	}}
-	return k.open(t, engine.Options{})
+	return k.open(t, o)
 }
 
 // A connection that breaks the rules is ended, and says why to both directions from then on.
