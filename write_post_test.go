@@ -122,3 +122,12 @@ func TestPost_Refused(t *testing.T) {
 		t.Errorf("closed: %v", err)
 	}
 }
+
+// A post that TLS would lose is refused at once, as on any other connection that is known to be broken.
+func TestPost_IsRefusedAfterTLSHasFailed(t *testing.T) {
+	s := bareStream(&defaultConfig, nil, nil)
+	s.auth = &authentication{phase: authDone, fatal: errAborted}
+	if err := s.Post([]byte("x")); !errors.Is(err, errAborted) {
+		t.Errorf("Post: %v", err)
+	}
+}

@@ -30,6 +30,67 @@ func TestEngine_ACancelMayComeEarly(t *testing.T) {
 	})
 }
 
+// The same where nothing stands in the way of the wait: nothing is there, and no room is left. It takes several tries, since
+// whatever happens to the connection keeps a wait from beginning as well.
+func TestEngine_ACancelMayComeBeforeAWait(t *testing.T) {
+	eachKind(t, func(t *testing.T, u *under) {
+		if u.any {
+			t.Skip("it has no attempts")
+		}
+		for range 20 {
+			id := u.next(engine.Read)
+			if _, err := u.TryRead(make([]byte, 1)); err != engine.ErrWouldBlock {
+				t.Fatal(err)
+			}
+			u.Cancel(engine.Read, id, false)
+			if u.startRead(id, make([]byte, 1)) {
+				if a := u.await(engine.Read); a != (answer{0, engine.ErrInterrupted}) {
+					t.Fatalf("a cancelled read: %v", a)
+				}
+			}
+		}
+		full := make([]byte, 32<<20)
+		_, id := u.fill(full)
+		u.Cancel(engine.Write, id, false)
+		u.await(engine.Write)
+		for range 20 {
+			if _, _, err := u.TryWrite([][]byte{full}); err != engine.ErrWouldBlock {
+				must(t, err)
+				continue
+			}
+			id = u.next(engine.Write)
+			u.Cancel(engine.Write, id, false)
+			if u.startWrite(id, [][]byte{full}) {
+				if a := u.await(engine.Write); a != (answer{0, engine.ErrInterrupted}) {
+					t.Fatalf("a cancelled write: %v", a)
+				}
+			}
+		}
+	})
+}
+
+// And where a raw call is between its function and its wait.
+func TestEngine_ACancelMayComeWhileARawCallLooks(t *testing.T) {
+	eachKind(t, func(t *testing.T, u *under) {
+		if u.Control(func(uintptr) {}) != nil {
+			t.Skip("it has no descriptor")
+		}
+		for _, d := range []engine.Direction{engine.Read, engine.Write} {
+			id := u.next(d)
+			ended := background(func() error {
+				return u.RawCall(d, id, func(uintptr) bool {
+					u.Cancel(d, id, false)
+					return false
+				})
+			})
+			if err := within(t, "a cancelled call", ended); err != engine.ErrInterrupted {
+				t.Errorf("a cancelled call: %v", err)
+			}
+		}
+		u.echoes(t)
+	})
+}
+
 // echoes sees that both directions are in order.
 func (u *under) echoes(t *testing.T) {
 	t.Helper()

@@ -14,6 +14,7 @@ import (
 // rude is one end of a net.Pipe of which single methods misbehave; those that are nil do not.
 type rude struct {
 	net.Conn
+	peer        net.Conn // the other end
 	read        func(p []byte) (int, error)
 	write       func(p []byte) (int, error)
 	setDeadline func(d string, t time.Time) error
@@ -64,7 +65,7 @@ func (c *rude) Close() error {
 func newRude(t *testing.T, cfg *netstream.Config, change func(c *rude)) (*netstream.NetworkStream, net.Conn) {
 	t.Helper()
 	ours, theirs := net.Pipe()
-	c := &rude{Conn: ours}
+	c := &rude{Conn: ours, peer: theirs}
 	change(c)
 	s := kit.MustNew(t, c, cfg)
 	t.Cleanup(func() { s.Close(); theirs.Close(); ours.Close() })
