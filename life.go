@@ -166,9 +166,10 @@ func (l *life) done() <-chan struct{} {
 	return e.done
 }
 
-// abandon lets Close return although a call has not come back from the connection.
+// abandon lets Close return although a call has not come back from the connection: also one that is still to come, when it was
+// a handshake that was given up.
 func (l *life) abandon() {
-	l.end.abandoned = true
+	l.ending().abandoned = true
 	l.end.letCloseReturn()
 }
 
