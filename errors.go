@@ -356,6 +356,7 @@ func peel(err error) error {
 // *net.OpError already. "accept", "listen" and "set" concern the local address,
 // and package net shows that one alone.
 func opError(op string, local, remote net.Addr, err error) error {
+	local, remote = orNil(local), orNil(remote)
 	return opErrorBetween(op, &ends{local, remote, networkOf(local, remote)}, err)
 }
 

@@ -255,7 +255,7 @@ func exhausted(err error) bool {
 // is the first. It fails when the listener was closed or its deadline passed meanwhile.
 func (l *Listener) waitOut(last *time.Duration, err error) error {
 	if *last == 0 {
-		l.config.logger().Warn("netstream: accept fails, trying again", "addr", l.Addr().String(), "error", err)
+		l.config.logger().Warn("netstream: accept fails, trying again", "addr", addrText(l.Addr()), "error", err)
 	}
 	*last = min(max(2**last, 5*time.Millisecond), time.Second)
 	timer := time.NewTimer(*last)

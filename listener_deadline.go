@@ -6,6 +6,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/seed-9ac8cf60/netstream/internal/engine"
 )
 
 // What programs ask of a listener besides net.Listener, by interface and not by type.
@@ -105,12 +107,18 @@ func (l *Listener) hold(conn net.Conn) bool {
 	return true
 }
 
+var errNoConn = errors.New("the listener's Accept returned no connection")
+
 // nextConn returns a connection that was held, or waits for the next one.
 func (l *Listener) nextConn() (net.Conn, error) {
 	l.mu.Lock()
 	if len(l.held) == 0 {
 		l.mu.Unlock()
-		return l.inner.Accept()
+		conn, err := l.inner.Accept()
+		if err == nil && engine.IsNil(conn) {
+			err = errNoConn
+		}
+		return conn, err
 	}
 	defer l.mu.Unlock()
 	conn := l.held[0]

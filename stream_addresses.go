@@ -54,6 +54,14 @@ func (p *packedAddr) pack(a net.Addr) bool {
 	return int(p.port) == tcp.Port
 }
 
+// addrText is for the log.
+func addrText(a net.Addr) string {
+	if engine.IsNil(a) {
+		return "unknown"
+	}
+	return a.String()
+}
+
 func (p *packedAddr) addr() net.Addr {
 	return &net.TCPAddr{IP: append(net.IP(nil), p.ip[:p.size]...), Port: int(p.port)}
 }
