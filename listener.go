@@ -327,35 +327,52 @@ func (l *Listener) EndAccept(ar AsyncResult) (*NetworkStream, error) {
 	return s, l.opError(err)
 }
 
+// errAcceptVanished is why an accept fails when foreign code has ended its goroutine: the listener below, or a method of
+// what it has accepted.
+var errAcceptVanished = &IOError{Err: codeError(CodeConnectionAborted, errors.New("accepting has ended its goroutine"))}
+
 // serveAccepts accepts for as long as accepts are begun.
 func (l *Listener) serveAccepts() {
-	for {
-		l.mu.Lock()
-		if l.accepts.empty() {
-			l.accepting = false
-			l.mu.Unlock()
-			return
+	over := false
+	defer func() {
+		if !over {
+			l.finishAccept(nil, errAcceptVanished)
+			go l.serveAccepts()
 		}
-		l.mu.Unlock()
-		s, err := l.next(true)
-		l.mu.Lock()
-		op := l.accepts.popFront()
-		l.mu.Unlock()
-		op.rarely().accepted = s
-		op.fail(err)
-		op.complete()
-		if op.callback == nil {
-			op.release(1)
-			continue
-		}
-		l.mu.Lock()
-		l.callbacks.pushBack(op)
-		start := !l.calling
-		l.calling = true
-		l.mu.Unlock()
-		if start {
-			go l.runCallbacks()
-		}
+	}()
+	for l.mustAccept() {
+		l.finishAccept(l.next(true))
+	}
+	over = true
+}
+
+// mustAccept reports whether an accept is begun; else nobody serves any from now on.
+func (l *Listener) mustAccept() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.accepting = !l.accepts.empty()
+	return l.accepting
+}
+
+// finishAccept completes the oldest accept.
+func (l *Listener) finishAccept(s *NetworkStream, err error) {
+	l.mu.Lock()
+	op := l.accepts.popFront()
+	l.mu.Unlock()
+	op.rarely().accepted = s
+	op.fail(err)
+	op.complete()
+	if op.callback == nil {
+		op.release(1)
+		return
+	}
+	l.mu.Lock()
+	l.callbacks.pushBack(op)
+	start := !l.calling
+	l.calling = true
+	l.mu.Unlock()
+	if start {
+		go l.runCallbacks()
 	}
 }
 

@@ -155,6 +155,21 @@ func (h *handshakes) want() {
 
 // acceptAll accepts connections and begins their handshakes, until the listener is closed.
 func (h *handshakes) acceptAll() {
+	over := false
+	defer func() {
+		if !over { // see errAcceptVanished
+			go func() {
+				if h.tell(errAcceptVanished) {
+					h.acceptAll()
+				}
+			}()
+		}
+	}()
+	h.acceptUntilClosed()
+	over = true
+}
+
+func (h *handshakes) acceptUntilClosed() {
 	for {
 		for len(h.ready) >= mostReady {
 			if !h.awaitDemand() {
@@ -172,13 +187,19 @@ func (h *handshakes) acceptAll() {
 			if !h.awaitDemand() {
 				return
 			}
-		default:
-			select {
-			case h.broken <- err:
-			case <-h.l.closed:
-				return
-			}
+		case !h.tell(err):
+			return
 		}
+	}
+}
+
+// tell has the next Accept fail with err. False: the listener was closed.
+func (h *handshakes) tell(err error) bool {
+	select {
+	case h.broken <- err:
+		return true
+	case <-h.l.closed:
+		return false
 	}
 }
 

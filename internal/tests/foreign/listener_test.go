@@ -1,8 +1,11 @@
 package foreign_test
 
 import (
+	"crypto/tls"
 	"net"
+	"runtime"
 	"testing"
+	"time"
 
 	"github.com/seed-9ac8cf60/netstream"
 	"github.com/seed-9ac8cf60/netstream/internal/tests/kit"
@@ -58,6 +61,47 @@ func TestForeignListenerWithoutAConnection(t *testing.T) {
 			kit.Must(t, err)
 			_, err = l.EndAccept(ar)
 			kit.WantIs(t, "EndAccept", err, netstream.CodeSocketError)
+		})
+	}
+}
+
+// vanishing is a connection whose SetDeadline ends the goroutine of its caller.
+type vanishing struct{ net.Conn }
+
+func (*vanishing) SetDeadline(time.Time) error { runtime.Goexit(); return nil }
+
+// A connection, or an Accept, that ends the goroutine of the listener costs one accept, which is told, and not the others.
+func TestForeignListenerGoesOnAfterAVanishedAccept(t *testing.T) {
+	_, server := kit.TLSConfigs()
+	for name, cfg := range map[string]*netstream.Config{"in the clear": nil, "TLS": {TLS: server}} {
+		t.Run(name, func(t *testing.T) {
+			ln := make(handsOut, 2)
+			l, err := netstream.NewListener(ln, cfg)
+			kit.Must(t, err)
+			accept := func() <-chan error {
+				ar, err := l.BeginAccept(nil, nil)
+				kit.Must(t, err)
+				return kit.Async(func() error {
+					s, err := l.EndAccept(ar)
+					if err == nil {
+						s.Close()
+					}
+					return err
+				})
+			}
+			first, second, third := accept(), accept(), accept()
+			ours, theirs := net.Pipe()
+			defer theirs.Close()
+			ln <- &vanishing{ours}
+			kit.WantIs(t, "the first", kit.Within(t, "the first", first), netstream.CodeConnectionAborted)
+			if cfg != nil {
+				client, _ := kit.TLSConfigs()
+				go tls.Client(theirs, client).Handshake()
+			}
+			ln <- ours
+			kit.Must(t, kit.Within(t, "the second", second))
+			kit.Must(t, l.Close())
+			kit.WantIs(t, "the third", kit.Within(t, "the third", third), net.ErrClosed)
 		})
 	}
 }
