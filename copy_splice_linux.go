@@ -142,12 +142,13 @@ func (e streamEnd) awaitInput() error {
 }
 
 // readNow is a read by which take moves what is there to somewhere else than a buffer, without waiting. It does nothing
-// if others read. take returns 0 if there is nothing.
+// if others read, or if a handshake has come since the copy began: what is there then is sealed. take returns 0 if there is
+// nothing.
 func (e streamEnd) readNow(take func(fd int) (int, syscall.Errno)) error {
 	s := e.stream
 	r := &s.read
 	s.mu.Lock()
-	if err := s.refuseBlockingReadLocked(nil, 1); err != nil || !r.idle() {
+	if err := s.refuseBlockingReadLocked(nil, 1); err != nil || !r.idle() || !s.transport.Traits().Socket {
 		s.mu.Unlock()
 		return s.opError("read", err)
 	}

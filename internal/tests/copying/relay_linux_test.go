@@ -4,6 +4,7 @@ import (
 	"io"
 	"net"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -121,5 +122,30 @@ func TestRelay_PassesUrgentData(t *testing.T) {
 				t.Errorf("io.Copy: %d, %v", got.n, got.err)
 			}
 		}
+	})
+}
+
+// A handshake may come between two pieces of a copy. What follows is decrypted, and copied.
+func TestRelay_HandshakeOfItsSource(t *testing.T) {
+	kit.EachTCP(t, func(t *testing.T, c kit.ConnCase) {
+		const piece = 32 << 10 // what has to come at once for a relay to splice
+		from, in := c.WithPeer(t, nil)
+		to, out := c.Pair(t, nil, nil)
+		kit.SmallBuffers(t, to, out)
+		plug, _, _ := kit.Plug(t, to)
+		plain, secret := kit.Patterned(31, piece), kit.Patterned(32, 8*piece)
+		_, err := in.Write(plain)
+		kit.Must(t, err)
+		kit.Eventually(t, "the piece is there", func() bool { n, _ := from.Socket().Available(); return n == piece })
+		done := goIOCopy(to, from)
+		kit.Eventually(t, "the copy waits for its destination", func() bool { return to.Stats().WriteOps == 2 })
+		peer := kit.MustAuthenticateWith(t, from, in)
+		go func() { peer.Write(secret); peer.CloseWrite() }()
+		received := kit.GoRead(out)
+		if got := kit.Within(t, "the copy", done); got.n != 9*piece || got.err != nil {
+			t.Errorf("%+v", got)
+		}
+		to.Close()
+		kit.SameBytes(t, kit.Within(t, "the reader", received).Data, slices.Concat(plug, plain, secret))
 	})
 }
