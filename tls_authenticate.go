@@ -3,6 +3,7 @@ package netstream
 import (
 	"context"
 	"crypto/tls"
+	"net"
 	"sync/atomic"
 	"time"
 
@@ -121,7 +122,7 @@ func (s *NetworkStream) shakeHands(ctx context.Context, a *authentication, confi
 	s.mu.Lock()
 	below := s.transport
 	options := engine.TLSOptions{
-		Config: config, Server: a.server, Ends: s,
+		Config: config, Server: a.server, Ends: (*tlsEnds)(s),
 		IDs: [2]uint32{engine.Read: s.read.id, engine.Write: s.write.id}, // the first that the engine has not seen
 	}
 	s.mu.Unlock()
@@ -137,6 +138,14 @@ func (s *NetworkStream) shakeHands(ctx context.Context, a *authentication, confi
 		done(err)
 	})
 }
+
+// tlsEnds is a stream as the callbacks of a tls.Config know it.
+type tlsEnds NetworkStream
+
+func (e *tlsEnds) LocalAddr() net.Addr  { return (*NetworkStream)(e).localAddr() }
+func (e *tlsEnds) RemoteAddr() net.Addr { return (*NetworkStream)(e).remoteAddr() }
+
+func (e *tlsEnds) Control(f func(fd uintptr)) error { return rawSocket{&e.socket}.Control(f) }
 
 // moveForTLS moves an EngineAuto stream to a loop before its handshake. Both directions are the caller's.
 func (s *NetworkStream) moveForTLS() {

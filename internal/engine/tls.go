@@ -25,7 +25,8 @@ type TLS struct {
 	// mu covers each call of conn, of which none takes more than one record. crypto/tls has locks of its own for the two
 	// directions, but readHandshake sends an alert without that for writing, and a peer can make it do so. It is locked
 	// with no other lock of this package held, and no call of the owner or the lower transport is made under it. As
-	// long as the handshake lasts, everything that it guards belongs to the handshake.
+	// long as the handshake lasts, conn is called without it, and everything that it guards belongs to the handshake, except
+	// that out may be asked for its size.
 	mu      sync.Mutex
 	conn    *tls.Conn // nil until the handshake begins
 	out     *sealed   // what crypto/tls has written; nil: everything is in the kernel
@@ -66,10 +67,12 @@ type TLS struct {
 	ending ending    // see tls_close.go
 }
 
-// Ends knows the addresses of a connection. They are asked for where they are needed: an idle stream makes none.
+// Ends is what the callbacks of a tls.Config may ask of a connection. They may keep it, so it knows when that is closed. The
+// addresses are asked for where they are needed: an idle stream makes none.
 type Ends interface {
 	LocalAddr() net.Addr
 	RemoteAddr() net.Addr
+	Control(f func(fd uintptr)) error
 }
 
 // TLSOptions are what NewTLS has to know.

@@ -16,7 +16,8 @@ import (
 //     the very same error. net/http relies on reading on after a deadline.
 //   - The end of the input is an error of this package. crypto/tls takes io.EOF and io.ErrUnexpectedEOF at the border of
 //     a record for a clean end, and does not keep a temporary error such as syscall.ETIMEDOUT.
-//   - Write never fails: crypto/tls would keep the failure, and answer reads with it.
+//   - Write fails in a handshake that was interrupted, and never later: crypto/tls would keep the failure, and answer reads
+//     with it.
 //   - Deadlines do nothing: the CloseWrite of crypto/tls sets them.
 //   - Close only interrupts a handshake. HandshakeContext calls it, perhaps after it has returned.
 type tlsBelow TLS
@@ -35,7 +36,15 @@ func (b *tlsBelow) Read(p []byte) (int, error) {
 }
 
 func (b *tlsBelow) Write(p []byte) (int, error) {
-	(*TLS)(b).keep(p)
+	t := (*TLS)(b)
+	if h := t.shaking.Load(); h != nil {
+		if h.wasInterrupted() { // a peer that got this flight might take the handshake for a success
+			return 0, errHandshakeInterrupted
+		}
+		t.mu.Lock() // later whoever calls crypto/tls holds it
+		defer t.mu.Unlock()
+	}
+	t.keep(p)
 	return len(p), nil
 }
 
@@ -53,14 +62,13 @@ func (b *tlsBelow) SetReadDeadline(time.Time) error  { return nil }
 func (b *tlsBelow) SetWriteDeadline(time.Time) error { return nil }
 
 // SyscallConn lets callbacks of a tls.Config look at the descriptor, as they can with net's connections.
-func (b *tlsBelow) SyscallConn() (syscall.RawConn, error) { return controlOnly{b.lower}, nil }
+func (b *tlsBelow) SyscallConn() (syscall.RawConn, error) { return controlOnly{b.options.Ends}, nil }
 
 // controlOnly is a RawConn for looking at a descriptor.
-type controlOnly struct{ c Connection }
+type controlOnly struct{ Ends }
 
-func (r controlOnly) Control(f func(fd uintptr)) error { return r.c.Control(f) }
-func (controlOnly) Read(func(fd uintptr) bool) error   { return errors.ErrUnsupported }
-func (controlOnly) Write(func(fd uintptr) bool) error  { return errors.ErrUnsupported }
+func (controlOnly) Read(func(fd uintptr) bool) error  { return errors.ErrUnsupported }
+func (controlOnly) Write(func(fd uintptr) bool) error { return errors.ErrUnsupported }
 
 // takeInput gives crypto/tls what has come from below.
 func (t *TLS) takeInput(p []byte) (int, error) {

@@ -159,12 +159,9 @@ func (h *tlsHandshake) finish(err error) {
 
 // failure says why the handshake failed.
 func (h *tlsHandshake) failure(err error) error {
-	h.mu.Lock()
-	interrupted := h.interrupted
-	h.mu.Unlock()
 	t := h.t
-	switch {
-	case interrupted, h.ctx.Err() != nil && err == h.ctx.Err(): // crypto/tls may see the end of ctx before interrupt runs
+	switch { // crypto/tls may see the end of ctx before interrupt runs; and a callback may have interrupted, by closing
+	case h.ctx.Err() != nil && (h.wasInterrupted() || err == h.ctx.Err()):
 		err = context.Cause(h.ctx)
 	case errors.Is(err, errBelow):
 		err = t.belowError()
@@ -280,6 +277,12 @@ func (h *tlsHandshake) interrupt() {
 			h.t.lower.Cancel(Direction(d), ids[d], true)
 		}
 	}
+}
+
+func (h *tlsHandshake) wasInterrupted() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.interrupted
 }
 
 func (h *tlsHandshake) readReturned(n int, err error) {

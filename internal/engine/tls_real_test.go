@@ -92,7 +92,7 @@ func (l realLower) over(t *testing.T, conn net.Conn, config *tls.Config, server 
 	}
 	o := newOwner()
 	o.tls = NewTLS(below, o, TLSOptions{
-		Config: config, Server: server, Ends: conn, IDs: [2]uint32{1, 1},
+		Config: config, Server: server, Ends: fakeEnds{}, IDs: [2]uint32{1, 1},
 	})
 	return o
 }

@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"math/big"
 	"net"
 	"sync"
@@ -151,5 +152,6 @@ func (r *rig) sealed(f func(peer *tls.Conn)) []byte {
 // fakeEnds are the addresses of a connection that is none.
 type fakeEnds struct{}
 
-func (fakeEnds) LocalAddr() net.Addr  { return &net.TCPAddr{Port: 1} }
-func (fakeEnds) RemoteAddr() net.Addr { return &net.TCPAddr{Port: 2} }
+func (fakeEnds) LocalAddr() net.Addr         { return &net.TCPAddr{Port: 1} }
+func (fakeEnds) RemoteAddr() net.Addr        { return &net.TCPAddr{Port: 2} }
+func (fakeEnds) Control(func(uintptr)) error { return errors.ErrUnsupported }
