@@ -12,7 +12,8 @@ import (
 // operations complete with a chain of [*ObjectDisposedError] and SocketError 995, their callbacks run, and End
 // still tells each outcome. Close waits for system calls in progress, never for callbacks, so a callback may
 // call it; wait for Done to know that all callbacks have returned. A foreign connection may ignore
-// deadlines: Close waits a second for a call on it and then closes it under the call, LeaveOpen or not.
+// deadlines: Close waits a second for a call on it and then closes it under the call, LeaveOpen or not. As long it waits
+// for a handshake that is in a callback of its tls.Config, and leaves the rest to that callback's return.
 //
 // Nothing the kernel has accepted is lost by it: while the peer has not acknowledged everything, or input is
 // unread, the connection lingers in the background for up to 2 s. When a write was cut in the middle, or cut
@@ -54,12 +55,25 @@ func (s *NetworkStream) abortLocked(e error) {
 	s.cutAllLocked(&s.write.side, e)
 }
 
-// awaitReleased waits until the connection has been given up.
+// configPatience is how long Close waits for a callback of a tls.Config.
+const configPatience = time.Second
+
+// awaitReleased waits until the connection has been given up; in a handshake not for long, because that may be in a callback of
+// its tls.Config, which may wait for anything, this very Close included.
 func (s *NetworkStream) awaitReleased() {
 	s.mu.Lock()
-	ch := s.life.whenReleased()
+	ch, shaking := s.life.whenReleased(), s.auth != nil && s.auth.phase == authRunning
 	s.mu.Unlock()
-	if ch != nil {
+	switch {
+	case ch == nil:
+	case shaking:
+		late := time.NewTimer(configPatience)
+		defer late.Stop()
+		select {
+		case <-ch:
+		case <-late.C:
+		}
+	default:
 		<-ch
 	}
 }

@@ -166,8 +166,8 @@ func (l *life) done() <-chan struct{} {
 	return e.done
 }
 
-// abandon lets Close return although a call has not come back from the connection: also one that is still to come, when it was
-// a handshake that was given up.
+// abandon lets Close return although a call has not come back from the connection. It may come first: a handshake that was
+// stopped has the connection given up as well.
 func (l *life) abandon() {
 	l.ending().abandoned = true
 	l.end.letCloseReturn()

@@ -72,7 +72,7 @@ func (s *NetworkStream) unlock() {
 		if release = s.life.release(s.read.idle() && s.write.idle()); release {
 			how = s.endingLocked()
 		}
-		finished = s.life.finish(s.read.callbacks.idle() && s.write.callbacks.idle())
+		finished = s.life.finish(s.read.callbacks.idle() && s.write.callbacks.idle() && s.auth.idle())
 	}
 	s.mu.Unlock()
 	s.do(work, t, readID, writeID, down)

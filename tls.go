@@ -78,15 +78,20 @@ func authenticationKind(server bool) kind {
 }
 
 func (s *NetworkStream) beginAuthenticate(config *tls.Config, server bool, callback AsyncCallback, state any) (AsyncResult, error) {
-	a := new(authentication)
+	a := &authentication{begun: true}
 	op := newOperation(&a.owner, authenticationKind(server), callback, state)
 	result := op.result()
 	err := s.authenticate(context.Background(), a, config, server, func(err error) {
+		defer func() { // the callback may end its goroutine
+			s.mu.Lock()
+			a.begun = false
+			s.unlock()
+		}()
 		op.fail(err)
 		op.complete()
 		op.release(1) // the result was taken above; only the End that is still to come holds it
 		if callback != nil {
-			go callback(result)
+			callback(result)
 		}
 	})
 	if err != nil {

@@ -25,6 +25,7 @@ type authentication struct {
 	shaking   atomic.Pointer[engine.TLS] // from when the handshake has begun to wait or to compute; needs no mu
 	stop      context.CancelCauseFunc    // ends the handshake. Not under mu: it may run code of the caller's context
 	stopped   error                      // why unlock calls stop: a deadline, Close. Constant once it is set
+	begun     bool                       // BeginAuthenticate: the operation has not completed, or its callback has not returned
 	err       error                      // once phase is authFailed: what every call gets
 	fatal     error                      // what TLS has ended both directions with, in the handshake or later
 }
@@ -187,6 +188,9 @@ func (a *authentication) refusalLocked() error {
 	}
 	return a.err
 }
+
+// idle reports whether no callback of a handshake is to run.
+func (a *authentication) idle() bool { return a == nil || !a.begun }
 
 // interruptLocked has unlock end a handshake that is in progress with e: by a deadline or Close.
 func (a *authentication) interruptLocked(e error) todo {
