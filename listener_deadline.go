@@ -47,6 +47,9 @@ func (l *Listener) SetDeadline(t time.Time) error {
 		return opError("set", l.Addr(), nil, &IOError{Err: classify("set", err)})
 	}
 	l.deadline.set(t)
+	if h := l.handshakes; h != nil { // accepting may have stopped at the old one, and whoever waits goes on with the new
+		h.want()
+	}
 	return nil
 }
 
