@@ -168,14 +168,25 @@ func (s *NetworkStream) writeEnded(err error) {
 		s.mu.Lock()
 		s.note(f)
 		s.mu.Unlock()
+	} else {
+		s.noteFinSent(err)
 	}
 	s.flush(nothing)
 }
 
 // noteFinSent remembers, for Shutdown and Drain, why the end could not be sent. The next read or write also tells that the
-// connection is gone.
+// connection is gone. What has interrupted the end, such as a deadline, was not meant for it: it is still to be sent, unless
+// the stream was closed.
 func (s *NetworkStream) noteFinSent(err error) {
-	if err != nil {
+	switch err {
+	case nil:
+	case engine.ErrInterrupted:
+		s.mu.Lock()
+		if !s.life.down() {
+			s.write.fin.interrupted()
+		}
+		s.mu.Unlock()
+	default:
 		err = classify("shutdown", err)
 		s.mu.Lock()
 		s.write.fin.fail()

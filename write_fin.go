@@ -6,6 +6,7 @@ package netstream
 //	asked   -> sending    nothing is ahead of it; a Drain waits for that
 //	asked   -> canceled   the stream was closed first
 //	sending -> failed     the engine could not send it: endings.finErr says why
+//	sending -> asked      the engine was interrupted
 //	sending -> sent       the engine has come back
 type finPhase uint8
 
@@ -29,6 +30,12 @@ func (f *finPhase) send() { *f = finSending }
 func (f *finPhase) fail() {
 	if *f == finSending {
 		*f = finFailed
+	}
+}
+
+func (f *finPhase) interrupted() {
+	if *f == finSending {
+		*f = finAsked
 	}
 }
 

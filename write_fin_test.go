@@ -12,10 +12,11 @@ func TestFin_Phases(t *testing.T) {
 		do      func(*finPhase)
 		changes map[finPhase]finPhase
 	}{
-		"ask":      {(*finPhase).ask, map[finPhase]finPhase{finNone: finAsked}},
-		"fail":     {(*finPhase).fail, map[finPhase]finPhase{finSending: finFailed}},
-		"returned": {(*finPhase).returned, map[finPhase]finPhase{finSending: finSent}},
-		"cancel":   {(*finPhase).cancel, map[finPhase]finPhase{finAsked: finCanceled}},
+		"ask":         {(*finPhase).ask, map[finPhase]finPhase{finNone: finAsked}},
+		"fail":        {(*finPhase).fail, map[finPhase]finPhase{finSending: finFailed}},
+		"interrupted": {(*finPhase).interrupted, map[finPhase]finPhase{finSending: finAsked}},
+		"returned":    {(*finPhase).returned, map[finPhase]finPhase{finSending: finSent}},
+		"cancel":      {(*finPhase).cancel, map[finPhase]finPhase{finAsked: finCanceled}},
 	} {
 		for _, from := range all {
 			want, changes := event.changes[from]
