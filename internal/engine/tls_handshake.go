@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"io"
 	"sync"
 	"sync/atomic"
 )
@@ -167,6 +168,9 @@ func (h *tlsHandshake) failure(err error) error {
 		err = t.belowError()
 	default:
 		err = plainTLSError(err)
+	}
+	if err == io.EOF { // a close_notify that anybody may have sent; errors.Is would take that for the end of the data
+		err = io.ErrUnexpectedEOF
 	}
 	e := &TLSError{Authentication: true, Err: err}
 	t.fatal = e

@@ -19,6 +19,7 @@ func TestTLSHandshakeFails(t *testing.T) {
 	}{
 		"end at once":     {func(f *fakeLower, _ context.CancelCauseFunc) { f.end(io.EOF) }, io.ErrUnexpectedEOF},
 		"reset":           {func(f *fakeLower, _ context.CancelCauseFunc) { f.end(syscall.ECONNRESET) }, syscall.ECONNRESET},
+		"close_notify":    {func(f *fakeLower, _ context.CancelCauseFunc) { f.feed([]byte{21, 3, 1, 0, 2, 1, 0}) }, io.ErrUnexpectedEOF},
 		"end in a record": {func(f *fakeLower, _ context.CancelCauseFunc) { f.feed([]byte{22, 3, 1, 9, 9, 1}); f.end(io.EOF) }, io.ErrUnexpectedEOF},
 		"stopped":         {func(f *fakeLower, stop context.CancelCauseFunc) { stop(syscall.E2BIG) }, syscall.E2BIG},
 		"stall then stop": {func(f *fakeLower, stop context.CancelCauseFunc) { f.feed([]byte{22, 3, 1}); stop(syscall.E2BIG) }, syscall.E2BIG},

@@ -227,6 +227,10 @@ func TestAuthenticateFails(t *testing.T) {
 				func(s *netstream.NetworkStream) { s.CloseWrite() },
 				func(err error) bool { return errors.Is(err, io.ErrUnexpectedEOF) },
 			},
+			"close_notify in the clear": {
+				func(s *netstream.NetworkStream) { s.Write([]byte{21, 3, 1, 0, 2, 1, 0}) },
+				func(err error) bool { return errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) },
+			},
 		} {
 			client, server := c.Pair(t, nil, nil)
 			go f.peer(client)
