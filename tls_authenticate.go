@@ -3,6 +3,8 @@ package netstream
 import (
 	"context"
 	"crypto/tls"
+	"errors"
+	"fmt"
 	"net"
 	"sync/atomic"
 	"time"
@@ -162,7 +164,7 @@ func (s *NetworkStream) moveForTLS() {
 func (s *NetworkStream) finishAuthentication(a *authentication, t *engine.TLS, err error) error {
 	fatal := false
 	if err != nil {
-		err = classify("authenticate", err)
+		err = classify("authenticate", s.whyStopped(a, err))
 		_, fatal = err.(*AuthenticationError) // and not Close
 		err = s.opError("authenticate", err)
 	}
@@ -176,6 +178,32 @@ func (s *NetworkStream) finishAuthentication(a *authentication, t *engine.TLS, e
 	}
 	s.giveDirections(t.IDs())
 	return err
+}
+
+// whyStopped adds what the caller's context says to the cause that it gives, which may be any error. A deadline and Close, by
+// which the stream itself stops a handshake, speak for themselves.
+func (s *NetworkStream) whyStopped(a *authentication, err error) error {
+	e, ok := err.(*engine.TLSError)
+	if !ok || e.Stopped == nil {
+		return err
+	}
+	s.mu.Lock()
+	own := a.stopped
+	s.mu.Unlock()
+	switch cause := e.Err.(type) {
+	case *SocketError:
+		if cause == errDeadline {
+			return err
+		}
+	case *ObjectDisposedError:
+		if cause == own {
+			return err
+		}
+	}
+	if errors.Is(e.Err, e.Stopped) {
+		return err
+	}
+	return &engine.TLSError{Authentication: true, Err: fmt.Errorf("%w: %w", e.Stopped, e.Err)}
 }
 
 // refusalLocked returns why the stream can be neither read nor written, nil if it can.

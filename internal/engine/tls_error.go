@@ -10,6 +10,7 @@ import (
 // TLSError ends a connection: crypto/tls has failed, or the peer has refused. It is the answer to every call from then on.
 type TLSError struct {
 	Authentication bool  // the handshake failed; or, in TLS 1.3, the peer has refused it after our side was done
+	Stopped        error // what the handshake's context says, if its end has stopped the handshake; Err is its cause
 	Err            error // what crypto/tls says, the end of the connection, or what has stopped the handshake
 }
 

@@ -160,10 +160,10 @@ func (h *tlsHandshake) finish(err error) {
 
 // failure says why the handshake failed.
 func (h *tlsHandshake) failure(err error) error {
-	t := h.t
+	t, e := h.t, &TLSError{Authentication: true}
 	switch { // crypto/tls may see the end of ctx before interrupt runs; and a callback may have interrupted, by closing
 	case h.ctx.Err() != nil && (h.wasInterrupted() || err == h.ctx.Err()):
-		err = context.Cause(h.ctx)
+		e.Stopped, err = h.ctx.Err(), context.Cause(h.ctx)
 	case errors.Is(err, errBelow):
 		err = t.belowError()
 	default:
@@ -172,8 +172,7 @@ func (h *tlsHandshake) failure(err error) error {
 	if err == io.EOF { // a close_notify that anybody may have sent; errors.Is would take that for the end of the data
 		err = io.ErrUnexpectedEOF
 	}
-	e := &TLSError{Authentication: true, Err: err}
-	t.fatal = e
+	e.Err, t.fatal = err, e
 	return e
 }
 

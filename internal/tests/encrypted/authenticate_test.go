@@ -284,6 +284,13 @@ func TestAuthenticateStopped(t *testing.T) {
 		if !errors.Is(err, context.Canceled) {
 			t.Error(err)
 		}
+		why := errors.New("no longer needed")
+		_, over = start(nil, causedContext(t, why))
+		err = <-over
+		wantAuthenticationError(t, "context with a cause", err)
+		if !errors.Is(err, context.Canceled) || !errors.Is(err, why) {
+			t.Error("a context with a cause:", err)
+		}
 		s, over := start(nil, t.Context())
 		s.SetDeadline(time.Now().Add(time.Millisecond))
 		wantTimeout(t, "deadline", <-over)
@@ -299,6 +306,13 @@ func TestAuthenticateStopped(t *testing.T) {
 			t.Error("Close:", err)
 		}
 	})
+}
+
+// causedContext returns a context that was cancelled with a cause.
+func causedContext(t *testing.T, why error) context.Context {
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(why)
+	return ctx
 }
 
 func wantTimeout(t *testing.T, what string, err error) {
