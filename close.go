@@ -130,7 +130,8 @@ func (s *NetworkStream) closeDrained(ctx context.Context) drained {
 // CloseWrite shuts the writing half down behind everything begun so far: the peer reads all of it and then the
 // end. It does not wait: over a connection that may block for it, such as one of TLS, a goroutine sends the end, after
 // the handshake, and [NetworkStream.Drain] tells whether it could. Later writes fail with SocketError Shutdown
-// (10058). Errors: a closed, read-only or torn stream; errors.ErrUnsupported when the connection has no halves.
+// (10058). Errors: a closed, read-only or torn stream; [*InvalidOperationError] during a TLS handshake of the stream itself;
+// errors.ErrUnsupported when the connection has no halves.
 func (s *NetworkStream) CloseWrite() error {
 	s.mu.Lock()
 	if err := s.writableLocked(); err != nil {

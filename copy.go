@@ -30,7 +30,8 @@ type shortcut func(last int64) (int64, error)
 
 // WriteTo writes everything up to the end of the stream to w; it implements io.WriterTo. It is a sequence of reads and
 // writes, which take their place among others. On Linux, from a TCP stream into a stream or a connection of net over
-// TCP or a Unix socket, bytes that come in bulk do not enter the program (splice), up to 1 MiB at a time.
+// TCP or a Unix socket, bytes that come in bulk do not enter the program (splice), up to 1 MiB at a time. What is encrypted is
+// copied, at either end.
 func (s *NetworkStream) WriteTo(w io.Writer) (int64, error) {
 	n, _, err := copyAll(w, s, newRelay(s, w))
 	return n, err

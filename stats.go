@@ -5,10 +5,11 @@ import (
 	"time"
 )
 
-// Stats is a snapshot of what a stream, or all streams of a group, have done. Counters never go down.
+// Stats is a snapshot of what a stream, or all streams of a group, have done. Counters never go down. Over TLS too the bytes are
+// the program's.
 type Stats struct {
 	BytesRead     uint64        // taken from the kernel
-	BytesWritten  uint64        // accepted by the kernel
+	BytesWritten  uint64        // accepted by the kernel; over TLS, those of which the kernel has the whole record
 	ReadOps       uint64        // reads started, blocking and begun
 	WriteOps      uint64        // writes started: blocking, begun and posted
 	Posts         uint64        // those of them that were posted

@@ -15,8 +15,8 @@ import (
 // End, the group. crypto/tls decides everything about TLS. config is used as it is; it needs a ServerName, or
 // InsecureSkipVerify.
 //
-// Nothing may be pending, or the call is an [*InvalidOperationError]. Meanwhile nothing else may be called on the stream but
-// Close: reads and writes are InvalidOperationErrors, and so is a second handshake. Bytes that somebody has read ahead are
+// Nothing may be pending, or the call is an [*InvalidOperationError]. Until the handshake is over reads and writes are
+// InvalidOperationErrors, and so is a second handshake, also after the first. Bytes that somebody has read ahead are
 // lost to it: whoever has read through a bufio.Reader must refuse to go on when its Buffered is not 0, because those bytes
 // came in the clear (CVE-2011-0411).
 //
@@ -24,9 +24,13 @@ import (
 // waiting the handshake is refused: for members of a group, use [Config].TLS, or leave Group.Broadcast to later.
 //
 // ctx, the stream's deadlines and [Config].HandshakeTimeout bound the handshake. When it fails, the error has an
-// [*AuthenticationError] in its chain, and so has that of every later call; only Close is left then. Errors of the call:
-// [*ArgumentNullError] for ctx and config, [*ArgumentError] for a config that cannot work or a stream with LeaveOpen,
-// and those of a closed stream.
+// [*AuthenticationError] in its chain, and so has that of every later call; only Close is left then. A handshake that Close
+// has ended fails like every call that Close aborts. Errors of the call: [*ArgumentNullError] for ctx and config,
+// [*ArgumentError] for a config that cannot work or a stream with LeaveOpen, and those of a closed stream.
+//
+// The callbacks of config run on a goroutine of the handshake, which waits for them: whatever bounds it ends their context, not
+// them. They may close the stream, and must not wait for the handshake. The Conn of a tls.ClientHelloInfo has addresses, the
+// Control of a SyscallConn, and a Close that ends the handshake and does nothing later.
 func (s *NetworkStream) AuthenticateAsClient(ctx context.Context, config *tls.Config) error {
 	return s.authenticateNow(ctx, new(authentication), config, false)
 }
@@ -172,7 +176,7 @@ func (s *NetworkStream) lookAhead() {
 // AuthenticationError is a handshake that failed; it mirrors System.Security.Authentication.AuthenticationException. Err is
 // what crypto/tls says: errors.As finds a *tls.CertificateVerificationError, a tls.RecordHeaderError, or a
 // tls.AlertError that the peer has sent. It may as well be an end of the connection (io.ErrUnexpectedEOF, a [*SocketError]),
-// or what has stopped the handshake: a deadline, or a context.
+// or what has stopped the handshake: a deadline, or a context, whose Err and cause errors.Is finds.
 type AuthenticationError struct {
 	Err error // why it failed
 }
