@@ -206,6 +206,19 @@ func TestTLSUserCacheRunsElsewhere(t *testing.T) {
 	}
 }
 
+// TestTLSUserCacheIsSlow: of the sessions that come meanwhile the last ones wait.
+func TestTLSUserCacheIsSlow(t *testing.T) {
+	c := &lateCache{t: new(TLS)}
+	var last *tls.ClientSessionState
+	for range 100 * mostPuts {
+		last = new(tls.ClientSessionState)
+		c.Put("x", last)
+	}
+	if n := len(c.t.puts); n != mostPuts || c.t.puts[n-1].state != last {
+		t.Errorf("%d wait", n)
+	}
+}
+
 // TestSlotsGoOnWithoutProgress: callbacks that wait for ever hold every slot, and others still come through, one after the
 // other.
 func TestSlotsGoOnWithoutProgress(t *testing.T) {

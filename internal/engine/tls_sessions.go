@@ -9,6 +9,10 @@ import (
 // code, which must not run on a loop or under a lock: it may wait, or use the stream. So unless it is crypto/tls's
 // own cache, a goroutine puts the sessions that came after the handshake, one after the other.
 
+// mostPuts is how many sessions wait for the user's cache: the last ones. A server can send them faster than a cache takes them,
+// 64 KiB each.
+const mostPuts = 8
+
 // sessionPut is a session to put.
 type sessionPut struct {
 	key   string
@@ -39,6 +43,9 @@ func (c *lateCache) Put(key string, state *tls.ClientSessionState) {
 	if c.t.shaking.Load() != nil {
 		c.ClientSessionCache.Put(key, state)
 		return
+	}
+	if len(c.t.puts) == mostPuts {
+		c.t.puts = append(c.t.puts[:0], c.t.puts[1:]...)
 	}
 	c.t.puts = append(c.t.puts, sessionPut{key, state})
 }
