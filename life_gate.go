@@ -1,6 +1,7 @@
 package netstream
 
 import (
+	"context"
 	"net"
 
 	"github.com/seed-9ac8cf60/netstream/internal/engine"
@@ -65,6 +66,10 @@ func (s *NetworkStream) unlock() {
 	if work&todoCloseRetired != 0 {
 		retired, s.moved = s.moved.retired, nil
 	}
+	var stop context.CancelCauseFunc
+	if work&todoStopHandshake != 0 {
+		stop = s.auth.stop
+	}
 	readID, writeID := s.read.id, s.write.id
 	var release, finished bool
 	var how engine.Ending
@@ -76,6 +81,9 @@ func (s *NetworkStream) unlock() {
 	}
 	s.mu.Unlock()
 	s.do(work, t, readID, writeID, down)
+	if stop != nil { // it may run foreign code
+		stop(s.auth.stopped)
+	}
 	if retired != nil {
 		retired.Close()
 	}
@@ -102,7 +110,4 @@ func (s *NetworkStream) do(work todo, t engine.Connection, readID, writeID uint3
 	post(todoTurn, (*turnRunner)(s))
 	post(todoReadCallbacks, (*readCallbacks)(s))
 	post(todoWriteCallbacks, (*writeCallbacks)(s))
-	if work&todoStopHandshake != 0 { // last: it may run foreign code
-		s.auth.stop(s.auth.stopped)
-	}
 }

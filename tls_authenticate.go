@@ -25,7 +25,7 @@ type authentication struct {
 	phase     authPhase
 	transport *engine.TLS                // once phase is authDone
 	shaking   atomic.Pointer[engine.TLS] // from when the handshake has begun to wait or to compute; needs no mu
-	stop      context.CancelCauseFunc    // ends the handshake. Not under mu: it may run code of the caller's context
+	stop      context.CancelCauseFunc    // ends the handshake; nil once it is over. Not under mu: it may run code of the caller's context
 	stopped   error                      // why unlock calls stop: a deadline, Close. Constant once it is set
 	begun     bool                       // BeginAuthenticate: the operation has not completed, or its callback has not returned
 	err       error                      // once phase is authFailed: what every call gets
@@ -75,21 +75,20 @@ func (s *NetworkStream) authenticate(ctx context.Context, a *authentication, con
 	if err := checkTLS(config, server); err != nil {
 		return err
 	}
-	ctx, a.stop = context.WithCancelCause(ctx)
-	a.server = server
+	ctx, stop := context.WithCancelCause(ctx)
 	s.mu.Lock()
 	if err := s.mayAuthenticateLocked(a); err != nil {
 		s.mu.Unlock()
-		a.stop(nil)
+		stop(nil)
 		return err
 	}
-	s.auth, a.phase = a, authRunning
+	s.auth, a.phase, a.server, a.stop = a, authRunning, server, stop
 	s.read.phase, s.write.phase = owned, owned
 	if s.read.expired() || s.write.expired() {
 		s.todo |= a.interruptLocked(deadlineError())
 	}
 	s.unlock()
-	s.shakeHands(ctx, a, config, done)
+	s.shakeHands(ctx, stop, a, config, done)
 	return nil
 }
 
@@ -112,14 +111,14 @@ func (s *NetworkStream) mayAuthenticateLocked(a *authentication) error {
 }
 
 // shakeHands makes the handshake of a, which the stream has already.
-func (s *NetworkStream) shakeHands(ctx context.Context, a *authentication, config *tls.Config, done func(error)) {
+func (s *NetworkStream) shakeHands(ctx context.Context, stop context.CancelCauseFunc, a *authentication, config *tls.Config, done func(error)) {
 	limit := s.config.HandshakeTimeout
 	if limit == 0 {
 		limit = DefaultHandshakeTimeout
 	}
 	stopTimer := func() bool { return false }
 	if limit > 0 {
-		stopTimer = time.AfterFunc(limit, func() { a.stop(deadlineError()) }).Stop
+		stopTimer = time.AfterFunc(limit, func() { stop(deadlineError()) }).Stop
 	}
 	s.moveForTLS()
 	s.mu.Lock()
@@ -137,7 +136,7 @@ func (s *NetworkStream) shakeHands(ctx context.Context, a *authentication, confi
 	t.Handshake(ctx, func(err error) {
 		stopTimer()
 		err = s.finishAuthentication(a, t, err)
-		a.stop(nil)
+		stop(nil)
 		done(err)
 	})
 }
@@ -169,7 +168,7 @@ func (s *NetworkStream) finishAuthentication(a *authentication, t *engine.TLS, e
 		err = s.opError("authenticate", err)
 	}
 	s.mu.Lock()
-	a.transport, a.phase, a.err = t, authDone, err
+	a.transport, a.phase, a.err, a.stop = t, authDone, err, nil // the caller's context is not held for longer
 	if err != nil {
 		a.phase = authFailed
 	}
