@@ -278,12 +278,12 @@ func (h *handshakes) begin(s *NetworkStream) {
 func (h *handshakes) end(s *NetworkStream, place *list.Element, err error) {
 	h.mu.Lock()
 	h.running.Remove(place) // does nothing for one that has made room
-	crowded := place.Value.(*shaking).crowded
-	ready := err == nil && h.phase != listenClosed && !crowded
+	crowded, closed := place.Value.(*shaking).crowded, h.phase == listenClosed
+	ready := err == nil && !closed && !crowded
 	if ready {
 		h.ready <- s // this does not block: s counted as running until now
 	}
-	if err != nil || crowded {
+	if (err != nil || crowded) && !closed { // else Close has ended it
 		h.failures++
 	}
 	h.mu.Unlock()
@@ -294,8 +294,8 @@ func (h *handshakes) end(s *NetworkStream, place *list.Element, err error) {
 	if ready {
 		return
 	}
-	if err != nil {
-		h.l.config.logger().Debug("netstream: a handshake failed", "remote", addrText(s.RemoteAddr()), "error", err)
+	if err != nil && !closed {
+		h.l.config.logger().Debug("netstream: a handshake failed", "remote", s.RemoteAddr().String(), "error", err)
 	}
 	s.startClose(nil, false)
 }

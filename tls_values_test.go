@@ -159,6 +159,7 @@ func TestHandshakes_HowOneEnds(t *testing.T) {
 		{err: errors.New("failed"), failures: 1},
 		{crowded: true, failures: 1},
 		{closed: true},
+		{err: errors.New("closed"), closed: true},
 	} {
 		h, places := crowd(t, 0)
 		k := places[0].Value.(*shaking)
