@@ -142,17 +142,22 @@ func (l *Listener) opError(err error) error { return opError("accept", l.Addr(),
 // accept makes a stream of the next connection that is fit for one. onLoop: it will be used asynchronously.
 func (l *Listener) accept(onLoop bool) (*NetworkStream, error) {
 	var pause time.Duration
+	gone := 0 // connections that went away, one after the other
 	for {
 		if err := l.awaitPlace(); err != nil {
 			return nil, err
 		}
 		conn, err := l.nextConn()
 		if err != nil {
-			if err = l.withoutConn(err, &pause); err != nil {
+			if aborted(err) {
+				gone++
+			}
+			if err = l.withoutConn(err, gone, &pause); err != nil {
 				return nil, err
 			}
 			continue
 		}
+		gone = 0
 		s, err := l.streamOf(conn, onLoop, &pause)
 		if err == nil {
 			return s, nil
@@ -165,11 +170,11 @@ func (l *Listener) accept(onLoop bool) (*NetworkStream, error) {
 
 // withoutConn is what follows when no connection was accepted, because of err. It returns why accept fails; nil: it goes on
 // with the next connection.
-func (l *Listener) withoutConn(err error, pause *time.Duration) error {
+func (l *Listener) withoutConn(err error, gone int, pause *time.Duration) error {
 	switch {
 	case l.hasClosed():
 		return l.closedError()
-	case aborted(err):
+	case aborted(err) && gone <= mostGone:
 		return nil
 	case exhausted(err):
 		return l.waitOut(pause, err)
@@ -230,6 +235,10 @@ func (l *Listener) awaitPlace() error {
 	}
 	return nil
 }
+
+// mostGone is how often in a row an accept may say that a connection went away. One that says nothing else has itself ended: a
+// multiplexer that is a net.Listener tells so that its own connection was reset.
+const mostGone = 100
 
 // aborted reports whether err is about one connection that went away before it was accepted (accept(2), NOTES).
 func aborted(err error) bool {

@@ -295,7 +295,7 @@ func (h *handshakes) end(s *NetworkStream, place *list.Element, err error) {
 		return
 	}
 	if err != nil && !closed {
-		h.l.config.logger().Debug("netstream: a handshake failed", "remote", s.RemoteAddr().String(), "error", err)
+		h.l.config.logger().Debug("netstream: a handshake failed", "remote", addrText(s.RemoteAddr()), "error", err)
 	}
 	s.startClose(nil, false)
 }

@@ -163,16 +163,24 @@ func TestAcceptCloseDuringExhaustion(t *testing.T) {
 }
 
 func TestAcceptReportsWhatDoesNotPass(t *testing.T) {
-	ln, err := netstream.NewListener(newFakeListener(syscall.EINVAL), nil)
-	if err != nil {
-		t.Fatal(err)
+	for _, c := range []struct {
+		errs []error
+		code netstream.SocketErrorCode
+	}{
+		{[]error{syscall.EINVAL}, netstream.CodeInvalidArgument},
+		{slices.Repeat([]error{syscall.ECONNRESET}, 1000), netstream.CodeConnectionReset}, // of a multiplexer's own connection
+	} {
+		ln, err := netstream.NewListener(newFakeListener(c.errs...), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer ln.Close()
+		err = kit.Within(t, "Accept", kit.Async(func() error { _, err := ln.Accept(); return err }))
+		if !errors.Is(err, c.errs[0]) || !errors.Is(err, c.code) {
+			t.Errorf("Accept: %v", err)
+		}
+		checkChain(t, err, "accept")
 	}
-	defer ln.Close()
-	conn, err := ln.Accept()
-	if conn != nil || !errors.Is(err, syscall.EINVAL) || !errors.Is(err, netstream.CodeInvalidArgument) {
-		t.Errorf("Accept: %v, %v", conn, err)
-	}
-	checkChain(t, err, "accept")
 }
 
 // checkChain holds an error to the one order of the layers: net.OpError, IOError, SocketError.
