@@ -10,9 +10,6 @@ import (
 // ownRead is the budget of a call that serves its own read: what follows is left to the loop.
 const ownRead = 1
 
-// attemptCost is the least that an attempt to read counts for: also those that bring little, or an end, take time.
-const attemptCost = 16 << 10
-
 // serveReads serves the queued reads in Begin order until none is left, the connection has nothing more now, or about
 // budget bytes have been read; the rest is for the next turn. The caller owns the direction. It reports whether own was
 // finished by it.

@@ -7,6 +7,9 @@ package netstream
 // turnBytes is how much one turn moves.
 const turnBytes = 2 << 20
 
+// attemptCost is the least that an attempt counts for: also those that move little, or fail, take time.
+const attemptCost = 16 << 10
+
 // nextTurn is what waits for a turn of the stream's loop: with something in it, a turnRunner is queued, or will be by unlock.
 // Guarded by the stream's mu.
 type nextTurn uint8

@@ -103,8 +103,10 @@ func (s *NetworkStream) mayAuthenticateLocked(a *authentication) error {
 			return err
 		}
 		return errAuthenticated
+	case s.life.stream == streamDraining:
+		return errClosing
 	case !s.read.idle(), !w.idle(), w.roomHead() != nil, w.tear != nil,
-		w.fin != finNone, s.shutRead, s.life.stream != streamOpen:
+		w.fin != finNone, s.shutRead:
 		return errNotIdle
 	}
 	return nil

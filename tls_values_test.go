@@ -22,7 +22,7 @@ func TestAuthenticate_NeedsAnIdleStream(t *testing.T) {
 	}{
 		"idle":       {func(*NetworkStream) {}, nil},
 		"closed":     {func(s *NetworkStream) { s.life.close(nil, false); s.life.end.streamErr = closed }, closed},
-		"draining":   {func(s *NetworkStream) { s.life.drain() }, errNotIdle},
+		"draining":   {func(s *NetworkStream) { s.life.drain() }, errClosing},
 		"due":        {func(s *NetworkStream) { s.auth = new(authentication) }, errAuthenticating},
 		"running":    {func(s *NetworkStream) { s.auth = &authentication{phase: authRunning} }, errAuthenticating},
 		"done":       {func(s *NetworkStream) { s.auth = &authentication{phase: authDone} }, errAuthenticated},

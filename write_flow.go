@@ -59,7 +59,7 @@ func (s *NetworkStream) flush(last attempt) {
 		if t.Traits().TriesWrite { // else filling in the vectors would be in vain
 			taken, done, err := t.TryWrite(v.of(&s.write))
 			last = attempt{taken, done, err}
-			left -= taken
+			left -= max(taken, attemptCost)
 			if err != engine.ErrWouldBlock {
 				continue
 			}

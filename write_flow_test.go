@@ -81,3 +81,27 @@ func TestWriteFlow_AnEndThatFailsIsKnown(t *testing.T) {
 		t.Errorf("Err: %v", err)
 	}
 }
+
+// brokenTransport fails every attempt to write, and counts them.
+type brokenTransport struct {
+	*nullTransport
+	attempts int
+}
+
+func (t *brokenTransport) TryWrite([][]byte) (taken, done int, err error) {
+	t.attempts++
+	return 0, 0, syscall.ECONNRESET
+}
+
+// A queue whose writes fail one by one takes turns with the other streams of the loop, as one whose writes go out.
+func TestWriteFlow_ATurnEndsThoughNothingGoesOut(t *testing.T) {
+	const most = turnBytes / attemptCost
+	transport := &brokenTransport{nullTransport: newNull(t, deferred, taking{})}
+	transport.stream.transport = transport
+	for range 3 * most {
+		transport.beginWrite(nil)
+	}
+	if transport.runNext(); transport.attempts > most {
+		t.Errorf("%d attempts in one turn, want %d at most", transport.attempts, most)
+	}
+}
