@@ -271,9 +271,9 @@ func TestGroupBroadcast_NothingInTheClear(t *testing.T) {
 		kit.Must(t, err)
 		c, err := netstream.Dial(t.Context(), "tcp", l.Addr().String(), &netstream.Config{TLS: clientConfig, Group: group, Engine: kit.AskedEngine()})
 		kit.Must(t, err)
-		c.Close()
 		s, err := l.EndAccept(ar)
 		kit.Must(t, err)
+		c.Close() // not earlier: it cuts writes, and the reset might cost the server the end of its handshake
 		s.Close()
 	}
 	if n := l.FailedHandshakes(); n != 0 {
