@@ -12,8 +12,8 @@ import (
 // operations complete with a chain of [*ObjectDisposedError] and SocketError 995, their callbacks run, and End
 // still tells each outcome. Close waits for system calls in progress, never for callbacks, so a callback may
 // call it; wait for Done to know that all callbacks have returned. A foreign connection may ignore
-// deadlines: Close waits a second for a call on it and then closes it under the call, LeaveOpen or not. As long it waits
-// for a handshake that is in a callback of its tls.Config, and leaves the rest to that callback's return.
+// deadlines: Close waits a second for a call on it and then closes it under the call, LeaveOpen or not. For a handshake
+// that is in a callback of its tls.Config Close waits a second, too; the connection is closed when the callback has returned.
 //
 // Nothing the kernel has accepted is lost by it: while the peer has not acknowledged everything, or input is
 // unread, the connection lingers in the background for up to 2 s. When a write was cut in the middle, or cut
