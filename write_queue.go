@@ -248,7 +248,7 @@ func (w *writeQueue) claimHalf() {
 // unclaim gives back what is in flight from the number end on, so that it can be cancelled again. An entry of which the engine
 // has taken some stays in flight.
 func (w *writeQueue) unclaim(end uint64) {
-	behind := w.taken.at // the last entry of which the engine has taken some
+	behind := w.taken.at // the number behind the last entry of which the engine has taken some
 	if w.taken.offset > 0 {
 		behind++
 	}
